@@ -272,3 +272,15 @@ func (*Notice) Tag() Tag { return TagNotice }
 
 // Tag implements Message.
 func (*Checked) Tag() Tag { return TagChecked }
+
+// For returns the part of the boot that belongs to the instance at path.
+func (b Boot) For(path string) Boot {
+	out := b
+	out.Records = nil
+	for _, r := range b.Records {
+		if r.Path == path {
+			out.Records = append(out.Records, r)
+		}
+	}
+	return out
+}

@@ -2,7 +2,7 @@ package protocols
 
 import "math/rand/v2"
 
-//go:generate go tool -modfile=../tools/go.mod msgp -file=request.go -o=request_gen.go -tests=false
+//go:generate go tool -modfile=../tools/go.mod msgp -file=request.go -o=request_gen.go -tests=false -io=false
 
 //msgp:tuple Request
 //msgp:tuple Reply
