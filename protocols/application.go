@@ -59,6 +59,9 @@ type Load interface {
 // LoadEnv is what a Load can do.
 type LoadEnv interface {
 	Now() Time
+	// Clock is the wall clock of the host, as Env.Clock; workloads whose
+	// operations carry deadlines in ledger time read it.
+	Clock() Time
 	// WakeAt asks for one Wake at t (now or later). A second call replaces the
 	// first.
 	WakeAt(t Time)
