@@ -1,0 +1,230 @@
+package smr
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/edgebft/edgebft/protocols"
+)
+
+// Executor applies ordered requests to the application, exactly once each, keeps
+// the client table beside it, and takes both back together. It belongs to one
+// lane.
+//
+// Undo is bounded by the caller: every request above the last Release costs one
+// undo record here and whatever the application keeps.
+type Executor struct {
+	env     protocols.Env
+	app     protocols.Application
+	newApp  func() protocols.Application
+	window  int
+	clients *ClientTable
+	ordered uint64 // requests executed, duplicates not counted: the index in the total order
+	undo    []undoRecord
+	undoOn  bool
+}
+
+type undoRecord struct {
+	version uint64 // application version before the request
+	client  protocols.NodeID
+	entry   *clientEntry // table entry before it, nil if there was none
+}
+
+// Result is the outcome of one executed request.
+type Result struct {
+	Request *protocols.Request
+	// Reply is the application's result; nil when the request was a duplicate
+	// whose reply is no longer cached.
+	Reply []byte
+	// Duplicate says that it had been executed before and nothing changed.
+	Duplicate bool
+}
+
+// NewExecutor returns an executor over a fresh application. window is the number
+// of replies kept per client; undo says whether Rollback will be used.
+func NewExecutor(env protocols.Env, newApp func() protocols.Application, window int, undo bool) *Executor {
+	return &Executor{env: env, app: newApp(), newApp: newApp, window: window, clients: NewClientTable(window), undoOn: undo}
+}
+
+// Application returns the application, for reads.
+func (x *Executor) Application() protocols.Application { return x.app }
+
+// Executed is the number of requests executed since genesis.
+func (x *Executor) Executed() uint64 { return x.ordered }
+
+// Lookup answers from the client table.
+func (x *Executor) Lookup(k protocols.RequestKey) (reply []byte, cached, done bool) {
+	return x.clients.Executed(k)
+}
+
+// Apply executes r, unless it was executed before. checks are those signature
+// checks of the request whose answers are known: ok[i] belongs to checks[i].
+func (x *Executor) Apply(r *protocols.Request, known *Prechecked) Result {
+	k := r.Key()
+	if reply, _, done := x.clients.Executed(k); done {
+		x.env.Emit(protocols.Event{Kind: protocols.EventDuplicate, Client: r.Client, Timestamp: r.Timestamp})
+		return Result{Request: r, Reply: reply, Duplicate: true}
+	}
+	auth := x.env.Auth()
+	auth.Charge(protocols.OpApply, len(r.Op))
+	if x.undoOn {
+		x.undo = append(x.undo, undoRecord{x.app.Version(), r.Client, x.clients.copyEntry(r.Client)})
+	}
+	reply := x.app.Apply(r.Op, func(c protocols.SigCheck) bool {
+		if ok, found := known.lookup(c); found {
+			return ok
+		}
+		return auth.VerifyApp(c)
+	})
+	if !x.undoOn {
+		x.app.Release(x.app.Version())
+	}
+	x.clients.Record(k, reply)
+	x.ordered++
+	x.env.Emit(protocols.Event{Kind: protocols.EventExecuted, Index: x.ordered, Client: r.Client, Timestamp: r.Timestamp, Digest: r.Digest(auth)})
+	return Result{Request: r, Reply: reply}
+}
+
+// Rollback takes back everything above index.
+func (x *Executor) Rollback(index uint64) error {
+	if index > x.ordered || x.ordered-index > uint64(len(x.undo)) {
+		return fmt.Errorf("rollback to %d: executed %d, the last %d can be taken back", index, x.ordered, len(x.undo))
+	}
+	n := len(x.undo)
+	for x.ordered > index {
+		n--
+		u := x.undo[n]
+		if x.ordered == index+1 {
+			if err := x.app.Rollback(u.version); err != nil {
+				return fmt.Errorf("rollback to %d: %w", index, err)
+			}
+		}
+		x.clients.restoreEntry(u.client, u.entry)
+		x.ordered--
+	}
+	clear(x.undo[n:])
+	x.undo = x.undo[:n]
+	x.env.Emit(protocols.Event{Kind: protocols.EventRolledBack, Index: index})
+	return nil
+}
+
+// Release says that nothing at or below index will be taken back.
+func (x *Executor) Release(index uint64) {
+	keep := x.ordered - min(index, x.ordered)
+	if keep >= uint64(len(x.undo)) {
+		return
+	}
+	cut := uint64(len(x.undo)) - keep
+	x.undo = append(x.undo[:0], x.undo[cut:]...)
+	v := x.app.Version()
+	if len(x.undo) > 0 {
+		v = x.undo[0].version
+	}
+	x.app.Release(v)
+}
+
+// Digest is the checkpoint digest of the present state: application root, client
+// table and number of executed requests. root is the first of them.
+func (x *Executor) Digest() (digest, root protocols.Digest) {
+	root = x.app.Root()
+	b := make([]byte, 0, 256)
+	b = append(b, "edgebft/checkpoint/v1"...)
+	b = append(b, root[:]...)
+	b = binary.BigEndian.AppendUint64(b, x.ordered)
+	b = binary.BigEndian.AppendUint64(b, x.app.Version())
+	b = x.clients.AppendTo(b)
+	return x.env.Auth().Digest(b), root
+}
+
+// Snapshot returns the present state as bytes; equal states give equal bytes.
+func (x *Executor) Snapshot() ([]byte, error) {
+	var w bytes.Buffer
+	head := binary.BigEndian.AppendUint64([]byte(snapshotMagic), x.ordered)
+	w.Write(x.clients.AppendTo(head))
+	if err := x.app.Snapshot(&w); err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
+	}
+	x.env.Auth().Charge(protocols.OpSnapshot, w.Len())
+	return w.Bytes(), nil
+}
+
+const snapshotMagic = "edgebft1"
+
+// Restore replaces the state by a snapshot if that is well formed and has this
+// checkpoint digest; otherwise it leaves the state as it was and says why.
+func (x *Executor) Restore(snapshot []byte, want protocols.Digest) error {
+	x.env.Auth().Charge(protocols.OpSnapshot, len(snapshot))
+	r := bytes.NewReader(snapshot)
+	var head [len(snapshotMagic) + 8]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil || string(head[:len(snapshotMagic)]) != snapshotMagic {
+		return errors.New("snapshot: not one of ours")
+	}
+	clients, err := readClientTable(r, x.window)
+	if err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	app := x.newApp()
+	if err := app.Restore(r); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	if r.Len() != 0 {
+		return fmt.Errorf("snapshot: %d bytes after the state", r.Len())
+	}
+	fresh := Executor{env: x.env, app: app, newApp: x.newApp, window: x.window, clients: clients, undoOn: x.undoOn,
+		ordered: binary.BigEndian.Uint64(head[len(snapshotMagic):])}
+	if got, _ := fresh.Digest(); got != want {
+		return fmt.Errorf("snapshot: digest %v, want %v", got, want)
+	}
+	*x = fresh
+	return nil
+}
+
+// Prechecked holds the answers to the signature checks of a batch that were made
+// before its execution, on the admission cores. A nil *Prechecked knows nothing.
+type Prechecked struct {
+	checks []protocols.SigCheck
+	bad    Bitset
+	next   int
+}
+
+// NewPrechecked collects the checks of a batch.
+func NewPrechecked(app protocols.Application, batch []protocols.Request) *Prechecked {
+	p := &Prechecked{}
+	for i := range batch {
+		p.checks = app.Checks(p.checks, batch[i].Op)
+	}
+	return p
+}
+
+// Checks returns what has to be checked.
+func (p *Prechecked) Checks() []protocols.SigCheck { return p.checks }
+
+// Answer records which of the checks failed.
+func (p *Prechecked) Answer(bad []int) {
+	for _, i := range bad {
+		p.bad.Add(i)
+	}
+}
+
+func (p *Prechecked) lookup(c protocols.SigCheck) (ok, found bool) {
+	if p == nil {
+		return false, false
+	}
+	// The application asks in the order in which it announced, so the answer is
+	// almost always the next one.
+	for range p.checks {
+		if p.next >= len(p.checks) {
+			p.next = 0
+		}
+		i := p.next
+		p.next++
+		q := &p.checks[i]
+		if q.Key == c.Key && bytes.Equal(q.Signature, c.Signature) && bytes.Equal(q.Message, c.Message) {
+			return !p.bad.Has(i), true
+		}
+	}
+	return false, false
+}

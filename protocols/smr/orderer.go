@@ -1,0 +1,56 @@
+package smr
+
+import "github.com/edgebft/edgebft/protocols"
+
+// Orderer is a total-order protocol without its application: it puts requests,
+// which it does not interpret, into slots 1, 2, 3, ... It runs on its shell's lane
+// or on one of its own.
+type Orderer interface {
+	protocols.Node
+	// Begin hands over what the orderer needs before Start: its shell and the
+	// stable slot that the shell's recovered state stands at (0 at genesis).
+	Begin(shell Shell, stable uint64, digest protocols.Digest)
+	// Submit offers an authentic request for ordering. Repeating it is harmless.
+	Submit(r *protocols.Request)
+	// Pending returns the request with this key that waits to be ordered, or nil.
+	Pending(k protocols.RequestKey) *protocols.Request
+	// Recheck says that Ready may now answer differently.
+	Recheck()
+	// Checkpoint answers Shell.CheckpointDue.
+	Checkpoint(slot uint64, digest protocols.Digest)
+	// Vouched reports whether enough replicas vouch for this checkpoint that one
+	// of them is correct.
+	Vouched(slot uint64, digest protocols.Digest) bool
+	// Jump says that the shell's state now stands at this slot, which is vouched
+	// for; slots up to it will not be delivered any more.
+	Jump(slot uint64, digest protocols.Digest)
+	// View is the present view, Primary its primary.
+	View() uint64
+	Primary() protocols.NodeID
+}
+
+// Shell is what surrounds an Orderer and executes what it orders.
+type Shell interface {
+	// Ready says whether this replica may vouch for the request by its vote.
+	// sealed is admission's verdict on the client's authenticator.
+	Ready(r *protocols.Request, sealed bool) bool
+	// Accepted announces a batch that will probably be delivered at slot, so that
+	// its signature checks can begin.
+	Accepted(slot uint64, digest protocols.Digest, batch []protocols.Request)
+	// Deliver hands over the batch of the next slot: every slot once, in order.
+	// An empty batch is a null request.
+	Deliver(slot, view uint64, digest protocols.Digest, batch []protocols.Request)
+	// CheckpointDue asks for the checkpoint digest right after the delivered slot;
+	// the answer is Orderer.Checkpoint, now or later.
+	CheckpointDue(slot uint64)
+	// Stable says that the checkpoint at slot is proven. The state at it must be
+	// durable before the orderer forgets what led to it, which it does when Stable
+	// returns.
+	Stable(slot uint64, digest protocols.Digest)
+	// Behind says that the state at slot is vouched for by the holders (replica
+	// numbers) and that this replica cannot reach it by ordering.
+	Behind(slot uint64, digest protocols.Digest, holders []int)
+	// Abandoned says that this replica, as primary, proposed the batch in a view
+	// that was left before it was prepared.
+	Abandoned(batch []protocols.Request)
+}

@@ -1,0 +1,370 @@
+package smr
+
+import (
+	"time"
+
+	"github.com/edgebft/edgebft/protocols"
+)
+
+// OrdererPath is the label of the orderer inside a Replica.
+const OrdererPath = "o"
+
+// Replica is the shell of a total-order protocol that is used alone: it
+// authenticates and submits requests, executes what is ordered, replies, takes
+// checkpoints and transfers state. It is one lane.
+//
+// Bounds: executed batches that wait for their signature checks, and snapshots of
+// checkpoints that are not stable yet, are bounded by the orderer's watermarks;
+// mustSign by mustSignMax clients.
+type Replica struct {
+	cfg     *protocols.Config
+	orderer Orderer
+	opt     ReplicaOptions
+
+	env      protocols.Env
+	exec     *Executor
+	transfer transfer
+
+	queue     []delivered // ordered, not yet executed
+	head      int
+	checks    map[protocols.Digest]*batchCheck // by batch digest
+	checkIDs  map[uint64]*batchCheck
+	nextCheck uint64
+
+	snapshots []pendingSnapshot // ascending slots, not stable yet
+	mustSign  map[protocols.NodeID]protocols.Time
+	signFIFO  []protocols.NodeID
+	replaying bool
+}
+
+// ReplicaOptions tunes a Replica.
+type ReplicaOptions struct {
+	// Window is the number of cached replies, and of open requests, per client.
+	Window int
+	// TransferTimeout is how long a silent holder of a state is waited for.
+	TransferTimeout time.Duration
+	// SignFor is how long the clients of an abandoned proposal have to sign.
+	SignFor time.Duration
+	// ExecuteEarly is a deliberate bug for tests: see NewReplica.
+	executeEarly bool
+}
+
+type delivered struct {
+	slot, view uint64
+	digest     protocols.Digest
+	batch      []protocols.Request
+	checkpoint bool
+}
+
+type batchCheck struct {
+	id      uint64
+	slot    uint64
+	known   *Prechecked
+	pending bool
+}
+
+type pendingSnapshot struct {
+	slot     uint64
+	digest   protocols.Digest
+	snapshot []byte
+}
+
+const mustSignMax = 4096
+
+// NewReplica returns a replica around an orderer.
+func NewReplica(cfg *protocols.Config, orderer Orderer, opt ReplicaOptions) *Replica {
+	return &Replica{
+		cfg: cfg, orderer: orderer, opt: opt,
+		checks:   make(map[protocols.Digest]*batchCheck),
+		checkIDs: make(map[uint64]*batchCheck),
+		mustSign: make(map[protocols.NodeID]protocols.Time),
+	}
+}
+
+// Start implements protocols.Node.
+func (x *Replica) Start(env protocols.Env, boot protocols.Boot) {
+	x.env = env
+	x.exec = NewExecutor(env, x.cfg.NewApplication, x.opt.Window, false)
+	x.transfer = transfer{env: env, timeout: x.opt.TransferTimeout}
+	for _, rec := range boot.For(env.Path()).Records {
+		if s, ok := rec.Message.(*StateRecord); ok {
+			if err := x.exec.Restore(s.Snapshot, s.Digest); err != nil {
+				env.Emit(protocols.Event{Kind: protocols.EventProtocol, Seq: s.Slot, Note: "own state record is damaged: " + err.Error()})
+				continue
+			}
+			x.transfer.serve(s.Slot, s.Digest, s.Snapshot)
+		}
+	}
+	if boot.Kind != protocols.Fresh {
+		env.Emit(protocols.Event{Kind: protocols.EventTransfer, Index: x.exec.Executed()})
+	}
+	x.replaying = true
+	x.orderer.Begin(x, x.transfer.slot, x.transfer.digest)
+	sub := env.Sub(OrdererPath)
+	inner := boot.For(sub.Path())
+	x.orderer.Start(sub, inner)
+	x.replaying = false
+}
+
+// Receive implements protocols.Node.
+func (x *Replica) Receive(e *protocols.Envelope, m protocols.Message, v protocols.Verdicts) {
+	if e.Path != x.env.Path() && !e.Local {
+		x.orderer.Receive(e, m, v)
+		return
+	}
+	switch m := m.(type) {
+	case *protocols.Request:
+		x.onRequest(e.From, m, v.OK(0))
+	case *FetchState:
+		if e.From.IsReplica() {
+			x.transfer.onFetchState(e.From, m)
+		}
+	case *StateChunk:
+		x.onState(e.From, m)
+	case *protocols.Checked:
+		x.onChecked(m)
+	case *protocols.Notice:
+		x.orderer.Receive(e, m, v)
+	}
+}
+
+// Timeout implements protocols.Node.
+func (x *Replica) Timeout(t protocols.Timer) {
+	if t.Path != x.env.Path() {
+		x.orderer.Timeout(t)
+		return
+	}
+	if t.Kind == timerTransfer {
+		x.transfer.onTimeout()
+	}
+}
+
+// onRequest handles REQUEST from a client, or relayed by a replica.
+func (x *Replica) onRequest(from protocols.NodeID, r *protocols.Request, authentic bool) {
+	if !authentic || !r.Client.IsClient() || len(r.Ident) != 0 {
+		return
+	}
+	k := r.Key()
+	if reply, cached, done := x.exec.Lookup(k); done {
+		if cached {
+			x.reply(r, reply)
+		}
+		return
+	}
+	if !r.Signed {
+		if until, ok := x.mustSign[r.Client]; ok && x.env.Now() < until {
+			return
+		}
+	}
+	known := x.orderer.Pending(k) != nil
+	x.orderer.Submit(r)
+	if primary := x.orderer.Primary(); !known && from == r.Client && primary != x.env.Self() {
+		x.env.Send(primary, r)
+	}
+	x.orderer.Recheck()
+}
+
+func (x *Replica) reply(r *protocols.Request, result []byte) {
+	x.env.Send(r.Client, &protocols.Reply{
+		View: x.orderer.View(), Client: r.Client, Timestamp: r.Timestamp, Replica: x.env.Self(), Result: result,
+	})
+}
+
+// Ready implements Shell: the client's authenticator is good here, or the client
+// has shown the same request to this replica before.
+func (x *Replica) Ready(r *protocols.Request, sealed bool) bool {
+	if !r.Client.IsClient() || len(r.Ident) != 0 {
+		return false
+	}
+	if sealed {
+		return true
+	}
+	known := x.orderer.Pending(r.Key())
+	auth := x.env.Auth()
+	return known != nil && known.Digest(auth) == r.Digest(auth)
+}
+
+// Accepted implements Shell.
+func (x *Replica) Accepted(slot uint64, digest protocols.Digest, batch []protocols.Request) {
+	x.check(slot, digest, batch)
+	if x.opt.executeEarly {
+		x.queue = append(x.queue, delivered{slot: slot, digest: digest, batch: batch})
+		x.execute()
+	}
+}
+
+func (x *Replica) check(slot uint64, digest protocols.Digest, batch []protocols.Request) *batchCheck {
+	if c := x.checks[digest]; c != nil {
+		c.slot = max(c.slot, slot)
+		return c
+	}
+	known := NewPrechecked(x.exec.Application(), batch)
+	if len(known.Checks()) == 0 {
+		return nil
+	}
+	x.nextCheck++
+	c := &batchCheck{id: x.nextCheck, slot: slot, known: known, pending: true}
+	x.checks[digest], x.checkIDs[c.id] = c, c
+	x.env.Check(c.id, known.Checks())
+	return c
+}
+
+func (x *Replica) onChecked(m *protocols.Checked) {
+	c := x.checkIDs[m.ID]
+	if c == nil {
+		return
+	}
+	delete(x.checkIDs, m.ID)
+	c.pending = false
+	c.known.Answer(m.Bad)
+	x.execute()
+}
+
+// Deliver implements Shell.
+func (x *Replica) Deliver(slot, view uint64, digest protocols.Digest, batch []protocols.Request) {
+	if x.opt.executeEarly {
+		return
+	}
+	if len(batch) > 0 {
+		x.check(slot, digest, batch)
+	}
+	x.queue = append(x.queue, delivered{slot: slot, view: view, digest: digest, batch: batch})
+	x.execute()
+}
+
+// CheckpointDue implements Shell.
+func (x *Replica) CheckpointDue(slot uint64) {
+	if x.head < len(x.queue) {
+		x.queue[len(x.queue)-1].checkpoint = true
+		return
+	}
+	x.takeCheckpoint(slot)
+}
+
+// execute applies delivered batches in order, as far as their signature checks
+// have been answered.
+func (x *Replica) execute() {
+	for x.head < len(x.queue) {
+		d := &x.queue[x.head]
+		c := x.checks[d.digest]
+		if c != nil && c.pending {
+			return
+		}
+		var known *Prechecked
+		if c != nil {
+			known = c.known
+			delete(x.checks, d.digest)
+		}
+		for i := range d.batch {
+			r := &d.batch[i]
+			res := x.exec.Apply(r, known)
+			if !x.replaying && (!res.Duplicate || res.Reply != nil) {
+				x.reply(r, res.Reply)
+			}
+		}
+		slot, due := d.slot, d.checkpoint
+		x.queue[x.head] = delivered{}
+		if x.head++; x.head == len(x.queue) {
+			x.queue, x.head = x.queue[:0], 0
+		}
+		if due {
+			x.takeCheckpoint(slot)
+		}
+	}
+}
+
+func (x *Replica) takeCheckpoint(slot uint64) {
+	digest, root := x.exec.Digest()
+	snapshot, err := x.exec.Snapshot()
+	if err != nil {
+		x.env.Emit(protocols.Event{Kind: protocols.EventProtocol, Seq: slot, Note: err.Error()})
+		return
+	}
+	x.env.Emit(protocols.Event{Kind: protocols.EventFinal, Seq: slot, Index: x.exec.Executed(), Digest: root, Root: true})
+	x.snapshots = append(x.snapshots, pendingSnapshot{slot, digest, snapshot})
+	x.orderer.Checkpoint(slot, digest)
+}
+
+// Stable implements Shell.
+func (x *Replica) Stable(slot uint64, digest protocols.Digest) {
+	keep := x.snapshots[:0]
+	for _, s := range x.snapshots {
+		if s.slot == slot && s.digest == digest {
+			x.adopt(slot, digest, s.snapshot)
+		}
+		if s.slot > slot {
+			keep = append(keep, s)
+		}
+	}
+	clear(x.snapshots[len(keep):])
+	x.snapshots = keep
+	// Checks of batches that a view change replaced are not needed any more.
+	for d, c := range x.checks { //lint:allow determinism deletion only, order-free
+		if c.slot <= slot && !c.pending {
+			delete(x.checks, d)
+		}
+	}
+}
+
+func (x *Replica) adopt(slot uint64, digest protocols.Digest, snapshot []byte) {
+	x.transfer.serve(slot, digest, snapshot)
+	x.env.Compact(&StateRecord{Slot: slot, Digest: digest, Snapshot: snapshot})
+}
+
+// Behind implements Shell.
+func (x *Replica) Behind(slot uint64, _ protocols.Digest, holders []int) {
+	others := holders[:0:0]
+	for _, h := range holders {
+		if protocols.NodeID(h) != x.env.Self() {
+			others = append(others, h)
+		}
+	}
+	x.transfer.fetch(slot, others)
+}
+
+func (x *Replica) onState(from protocols.NodeID, m *StateChunk) {
+	slot, digest, snapshot, complete := x.transfer.onStateChunk(from, m)
+	if !complete {
+		return
+	}
+	if !x.orderer.Vouched(slot, digest) {
+		x.transfer.next()
+		return
+	}
+	if err := x.exec.Restore(snapshot, digest); err != nil {
+		x.env.Emit(protocols.Event{Kind: protocols.EventSuspect, Peer: from, Seq: slot, Note: err.Error()})
+		x.transfer.next()
+		return
+	}
+	x.transfer.done()
+	x.queue, x.head = x.queue[:0], 0
+	clear(x.checks)
+	clear(x.checkIDs)
+	x.snapshots = x.snapshots[:0]
+	x.env.Emit(protocols.Event{Kind: protocols.EventTransfer, Seq: slot, Index: x.exec.Executed(), Peer: from, Digest: digest})
+	x.adopt(slot, digest, snapshot)
+	x.orderer.Jump(slot, digest)
+}
+
+// Abandoned implements Shell: the clients of a proposal that no quorum prepared
+// may have sent authenticators that are good for this replica only.
+func (x *Replica) Abandoned(batch []protocols.Request) {
+	until := x.env.Now().Add(x.opt.SignFor)
+	for i := range batch {
+		c := batch[i].Client
+		if batch[i].Signed {
+			continue
+		}
+		if _, ok := x.mustSign[c]; !ok {
+			if len(x.signFIFO) >= mustSignMax {
+				delete(x.mustSign, x.signFIFO[0])
+				x.signFIFO = x.signFIFO[1:]
+			}
+			x.signFIFO = append(x.signFIFO, c)
+		}
+		x.mustSign[c] = until
+	}
+}
+
+// Executor returns the executor, for reads by tests and by queries of the host.
+func (x *Replica) Executor() *Executor { return x.exec }
