@@ -100,7 +100,7 @@ func Parse(text string, rate Rate) (Config, error) {
 			break
 		}
 		key, value, ok := strings.Cut(part, "=")
-		if !ok || value == "" {
+		if !ok || key == "" || value == "" {
 			return Config{}, fmt.Errorf("arrivals %q: %q is not of the form key=value", text, part)
 		}
 		if seen[key] {
