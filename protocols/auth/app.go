@@ -1,3 +1,5 @@
+//lint:allow determinism the cache behind the lock is pure and TCP hosts check concurrently
+
 package auth
 
 import (

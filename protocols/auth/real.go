@@ -1,3 +1,5 @@
+//lint:allow determinism real keys serve concurrent TCP workers; locks guard caches of pure results
+
 package auth
 
 import (
