@@ -1,0 +1,6 @@
+package good
+
+import "sync"
+
+// Tests are not looked at.
+var _ sync.Mutex
