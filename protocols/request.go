@@ -52,6 +52,15 @@ func (r *Request) Digest(h Hasher) Digest {
 	return r.digest
 }
 
+// Known returns the digest without charging for it if it was computed before, as
+// it always was for a request that passed admission; otherwise it computes it.
+func (r *Request) Known(h Hasher) Digest {
+	if r.digest.IsZero() {
+		r.digest = r.digestBody(h)
+	}
+	return r.digest
+}
+
 const requestHeader = 12
 
 func (r *Request) digestBody(h Hasher) Digest {
