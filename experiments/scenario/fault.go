@@ -1,0 +1,260 @@
+package scenario
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/edgebft/edgebft/experiments/strict"
+	"github.com/edgebft/edgebft/protocols"
+)
+
+// Fault is one timed entry of the faultload. Which fields apply depends on the
+// kind; see FaultKinds.
+type Fault struct {
+	Kind string `key:"kind" doc:"what goes wrong"`
+	// At counts from the start of the run. With On it is a delay after the event.
+	At  strict.Duration `key:"at" doc:"when, from the start of the run; with on: how long after the event"`
+	For strict.Duration `key:"for" doc:"how long; 0 means until the end"`
+	On  *Trigger        `key:"on" doc:"strike on an event instead of at a time"`
+
+	Nodes  []Node   `key:"nodes" doc:"the nodes concerned"`
+	Groups [][]Node `key:"groups" doc:"sides of a partition; replicas in no group form one more, clients reach all"`
+	OneWay bool     `key:"one_way" doc:"cut only what the first group sends"`
+	// From and To select directed paths; empty means all nodes.
+	From []Node `key:"from" doc:"senders of the paths concerned; all if left out"`
+	To   []Node `key:"to" doc:"receivers of the paths concerned; all if left out"`
+
+	Disk      string           `key:"disk" enum:"keep,wipe" doc:"what a crashed node finds when it restarts"`
+	Delay     strict.Duration  `key:"delay" doc:"additional one-way delay"`
+	Jitter    strict.Duration  `key:"jitter" doc:"uniform delay on top of it"`
+	Loss      strict.PPM       `key:"loss" max:"1000000" doc:"fraction of messages lost"`
+	Duplicate strict.PPM       `key:"duplicate" max:"1000000" doc:"fraction of messages delivered twice"`
+	Corrupt   strict.PPM       `key:"corrupt" max:"1000000" doc:"fraction of messages that arrive damaged, and fail authentication"`
+	Bandwidth strict.BitRate   `key:"bandwidth" doc:"limit of the access link"`
+	Slowdown  int              `key:"slowdown" min:"0" max:"1000000" doc:"CPU times multiplied by this"`
+	Offset    strict.Duration  `key:"offset" min:"-86400000000000" doc:"step of the wall clock, may be negative"`
+	Drift     strict.PPM       `key:"drift" min:"-500000" max:"500000" doc:"rate error of the wall clock, may be negative"`
+	Fsync     strict.Duration  `key:"fsync" doc:"additional time of each durable write"`
+	Rate      strict.Rate      `key:"rate" doc:"additional load"`
+	Options   map[string]int64 `key:"options" later:"1" doc:"further integer parameters of the kind"`
+}
+
+// Trigger is an event that a fault waits for.
+type Trigger struct {
+	Event string `key:"event" doc:"kind of event, for example view-change"`
+	Node  Node   `key:"node" doc:"the node that emits it; any if left out"`
+	Count int    `key:"count" min:"1" doc:"strike at this occurrence"`
+}
+
+// SetDefaults implements strict.Defaulter.
+func (t *Trigger) SetDefaults() { t.Count = 1 }
+
+// FaultKind says which fields a kind of fault has.
+type FaultKind struct {
+	Name, Doc string
+	// Need are required, May are allowed beside kind, at, for and on.
+	Need, May []string
+	// Clients says that the nodes may be clients.
+	Clients bool
+	// NoPrimary says that "primary" is not a possible node.
+	NoPrimary bool
+}
+
+var faultKinds = []FaultKind{
+	{Name: "crash", Doc: "nodes stop and lose what was not durable; with for they restart after it, with their disk or without", Need: []string{"nodes"}, May: []string{"disk"}, Clients: true},
+	{Name: "pause", Doc: "nodes stop for a while and lose nothing", Need: []string{"nodes", "for"}, Clients: true},
+	{Name: "partition", Doc: "messages between the groups are held or lost, as the transport says", Need: []string{"groups"}, May: []string{"one_way"}},
+	{Name: "isolate", Doc: "nodes reach nobody and nobody reaches them", Need: []string{"nodes"}, May: []string{"one_way"}, Clients: true},
+	{Name: "slow-link", Doc: "paths take longer or carry less", May: []string{"from", "to", "delay", "jitter", "bandwidth"}, Clients: true},
+	{Name: "loss", Doc: "paths lose messages (datagram) or deliver them late (tcp)", Need: []string{"loss"}, May: []string{"from", "to"}, Clients: true},
+	{Name: "duplicate", Doc: "paths deliver messages twice (datagram)", Need: []string{"duplicate"}, May: []string{"from", "to"}, Clients: true},
+	{Name: "corrupt", Doc: "paths damage messages, which then fail authentication", Need: []string{"corrupt"}, May: []string{"from", "to"}, Clients: true},
+	{Name: "clog", Doc: "paths stop for a while and then deliver in a burst", Need: []string{"for"}, May: []string{"from", "to"}, Clients: true},
+	{Name: "slow-cpu", Doc: "nodes compute more slowly", Need: []string{"nodes", "slowdown"}, Clients: true},
+	{Name: "slow-disk", Doc: "durable writes take longer", Need: []string{"nodes", "fsync"}},
+	{Name: "clock", Doc: "the wall clock of nodes jumps or drifts", Need: []string{"nodes"}, May: []string{"offset", "drift"}, Clients: true},
+	{Name: "burst", Doc: "additional load (open workloads)", Need: []string{"for", "rate"}},
+}
+
+// FaultKinds lists the kinds of fault.
+func FaultKinds() []FaultKind { return append([]FaultKind(nil), faultKinds...) }
+
+func faultKind(name string) (FaultKind, error) {
+	names := make([]string, len(faultKinds))
+	for i, k := range faultKinds {
+		if k.Name == name {
+			return k, nil
+		}
+		names[i] = k.Name
+	}
+	return FaultKind{}, fmt.Errorf("unknown kind of fault %q%s", name, strict.Suggest(name, names))
+}
+
+// EventNames lists the events that a trigger can wait for.
+func EventNames() []string {
+	var names []string
+	for k := protocols.EventExecuted; k.String() != "?"; k++ {
+		names = append(names, k.String())
+	}
+	return names
+}
+
+// given returns the keys of the kind-specific fields that are set.
+func (f *Fault) given() map[string]bool {
+	set := map[string]bool{
+		"nodes": len(f.Nodes) > 0, "groups": len(f.Groups) > 0, "one_way": f.OneWay,
+		"from": len(f.From) > 0, "to": len(f.To) > 0, "disk": f.Disk != "",
+		"delay": f.Delay != 0, "jitter": f.Jitter != 0, "loss": f.Loss != 0,
+		"duplicate": f.Duplicate != 0, "corrupt": f.Corrupt != 0, "bandwidth": f.Bandwidth != 0,
+		"slowdown": f.Slowdown != 0, "offset": f.Offset != 0, "drift": f.Drift != 0,
+		"fsync": f.Fsync != 0, "rate": f.Rate != 0, "for": f.For != 0,
+	}
+	return set
+}
+
+// check validates one fault of a scenario.
+func (f *Fault) check(s *Scenario, path string) error {
+	fail := func(key, format string, args ...any) error {
+		if key != "" {
+			key = "." + key
+		}
+		return s.doc.Errorf(path+key, format, args...)
+	}
+	if f.Kind == "" {
+		return fail("", "a fault needs a kind; allowed: %s", strings.Join(faultNames(), ", "))
+	}
+	kind, err := faultKind(f.Kind)
+	if err != nil {
+		return fail("kind", "%v", err)
+	}
+	given := f.given()
+	allowed := map[string]bool{"for": true}
+	for _, k := range kind.Need {
+		if !given[k] {
+			return fail("", "a %s fault needs %s", f.Kind, k)
+		}
+		allowed[k] = true
+	}
+	for _, k := range kind.May {
+		allowed[k] = true
+	}
+	keys := make([]string, 0, len(given))
+	for k := range given {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	for _, k := range keys {
+		if given[k] && !allowed[k] {
+			return fail(k, "a %s fault has no %s; it has: %s", f.Kind, k, strings.Join(append(append([]string{"at", "for", "on"}, kind.Need...), kind.May...), ", "))
+		}
+	}
+	if f.Disk != "" && f.For == 0 {
+		return fail("disk", "disk says what a node finds when it restarts; give for too")
+	}
+	if f.Kind == "slow-link" && f.Delay == 0 && f.Jitter == 0 && f.Bandwidth == 0 {
+		return fail("", "a slow-link fault needs delay, jitter or bandwidth")
+	}
+	if f.Kind == "clock" && f.Offset == 0 && f.Drift == 0 {
+		return fail("", "a clock fault needs offset or drift")
+	}
+	if f.Kind == "burst" && s.Workload.Kind != "open" {
+		return fail("kind", "a burst needs workload.kind: open")
+	}
+	if (f.Kind == "loss" || f.Kind == "duplicate") && s.Transport == "stream" {
+		return fail("kind", "transport stream neither loses nor repeats messages; choose transport: datagram (the protocol sees it) or tcp (messages come late)")
+	}
+	if f.On == nil && f.At.Std() >= s.Window.Total() {
+		return fail("at", "%s is not before the end of the run (%s)", f.At, s.Window.Total())
+	}
+	if f.On != nil {
+		if !contains(EventNames(), f.On.Event) {
+			return fail("on.event", "unknown event %q%s", f.On.Event, strict.Suggest(f.On.Event, EventNames()))
+		}
+		if f.On.Node != "" {
+			if err := s.checkNode(f.On.Node, true, false); err != nil {
+				return fail("on.node", "%v", err)
+			}
+		}
+	}
+	for _, list := range []struct {
+		key   string
+		nodes []Node
+	}{{"nodes", f.Nodes}, {"from", f.From}, {"to", f.To}} {
+		if err := s.checkNodes(list.nodes, kind.Clients, !kind.NoPrimary); err != nil {
+			return fail(list.key, "%v", err)
+		}
+	}
+	seen := map[Node]bool{}
+	for i, g := range f.Groups {
+		if len(g) == 0 {
+			return fail(fmt.Sprintf("groups[%d]", i), "a group is empty")
+		}
+		for _, n := range g {
+			if err := s.checkNode(n, true, true); err != nil {
+				return fail(fmt.Sprintf("groups[%d]", i), "%v", err)
+			}
+			if seen[n] {
+				return fail(fmt.Sprintf("groups[%d]", i), "node %s is in two groups", n)
+			}
+			seen[n] = true
+		}
+	}
+	return nil
+}
+
+func faultNames() []string {
+	names := make([]string, len(faultKinds))
+	for i, k := range faultKinds {
+		names[i] = k.Name
+	}
+	return names
+}
+
+func (s *Scenario) checkNodes(nodes []Node, clients, primary bool) error {
+	seen := map[Node]bool{}
+	for _, n := range nodes {
+		if err := s.checkNode(n, clients, primary); err != nil {
+			return err
+		}
+		if seen[n] {
+			return fmt.Errorf("node %s is named twice", n)
+		}
+		seen[n] = true
+	}
+	return nil
+}
+
+func (s *Scenario) checkNode(n Node, clients, primary bool) error {
+	if n == Primary {
+		if !primary {
+			return fmt.Errorf("primary is not possible here; name a replica")
+		}
+		return nil
+	}
+	if i, ok := n.Replica(); ok {
+		if i < 0 || i >= s.N {
+			return fmt.Errorf("there is no replica %s; with n=%d they are 0 to %d", n, s.N, s.N-1)
+		}
+		return nil
+	}
+	if i, ok := n.Client(); ok {
+		if !clients {
+			return fmt.Errorf("client %s is not possible here; name a replica", n)
+		}
+		if i < 0 || i >= s.Clients {
+			return fmt.Errorf("there is no client %s; with clients=%d they are c0 to c%d", n, s.Clients, s.Clients-1)
+		}
+		return nil
+	}
+	return fmt.Errorf("%q is not a node; write a replica (0), a client (c0) or primary", n)
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,402 @@
+package scenario
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/edgebft/edgebft/experiments/strict"
+	"github.com/edgebft/edgebft/protocols"
+)
+
+// App declares an application with its clients.
+type App struct {
+	Name, Doc string
+	// Classes are the names of the classes of operations that a mix weighs.
+	Classes []string
+	Options []protocols.Option
+}
+
+// Catalog is what a scenario is resolved against. A nil list switches the check
+// of its names off.
+type Catalog struct {
+	Registry *protocols.Registry
+	// Attacks that work on every protocol.
+	Attacks []protocols.Attack
+	Apps    []App
+	// Topologies and Profiles are the embedded ones.
+	Topologies, Profiles []string
+	// DefaultTopology and DefaultCosts are used where the scenario names none;
+	// empty means lan and none.
+	DefaultTopology, DefaultCosts string
+}
+
+// Attacks returns the attacks that apply to a protocol: its own, then the
+// generic ones.
+func (c *Catalog) attacks(e *protocols.Entry) []protocols.Attack {
+	return append(append([]protocols.Attack(nil), e.Attacks...), c.Attacks...)
+}
+
+// FindAttack returns the attack of that name for a protocol.
+func (c *Catalog) FindAttack(e *protocols.Entry, name string) (*protocols.Attack, error) {
+	all := c.attacks(e)
+	names := make([]string, len(all))
+	for i := range all {
+		if all[i].Name == name {
+			return &all[i], nil
+		}
+		names[i] = all[i].Name
+	}
+	sort.Strings(names)
+	return nil, fmt.Errorf("unknown attack %q for %s%s", name, e.Name, strict.Suggest(name, names))
+}
+
+// Load reads a scenario file and applies overrides. It is not resolved yet.
+func Load(path string, overrides ...string) (*Scenario, error) {
+	doc, err := strict.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return FromDocument(doc, overrides...)
+}
+
+// Parse is Load for text that is already in memory. file is used in messages,
+// and relative files are looked up beside it.
+func Parse(file string, data []byte, overrides ...string) (*Scenario, error) {
+	doc, err := strict.Parse(file, data)
+	if err != nil {
+		return nil, err
+	}
+	return FromDocument(doc, overrides...)
+}
+
+// FromDocument decodes a document that may have been changed by overrides.
+func FromDocument(doc *strict.Document, overrides ...string) (*Scenario, error) {
+	doc = doc.Clone()
+	for _, o := range overrides {
+		if strings.HasPrefix(o, "duration=") {
+			doc.Delete("window.measure")
+		}
+		if strings.HasPrefix(o, "window.measure=") {
+			doc.Delete("duration")
+		}
+		if err := doc.Override(o); err != nil {
+			return nil, err
+		}
+	}
+	if doc.Has("duration") {
+		if doc.Has("window.measure") {
+			return nil, doc.Errorf("duration", "duration is shorthand for window.measure; give one of the two")
+		}
+		d := doc.At("duration")
+		if d.IsMap() || d.IsList() {
+			return nil, doc.Errorf("duration", "one value is needed, for example 5s")
+		}
+		if err := doc.SetNode("window.measure", d.Node, ""); err != nil {
+			return nil, err
+		}
+		doc.Delete("duration")
+	}
+	s := Default()
+	if err := doc.Decode(s); err != nil {
+		return nil, err
+	}
+	s.doc = doc
+	return s, nil
+}
+
+// Resolve looks up every name, fills in what follows from the rest and checks
+// the whole. It is idempotent.
+func (s *Scenario) Resolve(c *Catalog) error {
+	if s.resolved {
+		return nil
+	}
+	if s.Protocol == "" {
+		return s.doc.Errorf("protocol", "a scenario needs a protocol; known: %s", strings.Join(c.Registry.Names(), ", "))
+	}
+	entry, err := c.Registry.Lookup(s.Protocol)
+	if err != nil {
+		return s.doc.Errorf("protocol", "%v", err)
+	}
+	if !entry.Complete {
+		return s.doc.Errorf("protocol", "%s is an instance that works only inside a composition", s.Protocol)
+	}
+	if err := s.checkHost(entry); err != nil {
+		return err
+	}
+	if err := s.resolveSize(entry); err != nil {
+		return err
+	}
+	if err := s.Options.resolve(entry.Options, s.doc, "options"); err != nil {
+		return err
+	}
+	if s.ClientHosts == 0 {
+		s.ClientHosts = min(4, s.Clients)
+	}
+	if s.ClientHosts > s.Clients {
+		return s.doc.Errorf("client_hosts", "%d hosts for %d clients; at most one host per client", s.ClientHosts, s.Clients)
+	}
+	s.resolveWindow()
+	if err := s.resolveWorkload(c, entry); err != nil {
+		return err
+	}
+	if err := s.resolveNetwork(c); err != nil {
+		return err
+	}
+	for i := range s.Faults {
+		if err := s.Faults[i].check(s, fmt.Sprintf("faults[%d]", i)); err != nil {
+			return err
+		}
+	}
+	if err := s.resolveAdversaries(c, entry); err != nil {
+		return err
+	}
+	s.resolved = true
+	return nil
+}
+
+func (s *Scenario) checkHost(e *protocols.Entry) error {
+	need := protocols.OnTCP
+	if s.Mode == Sim {
+		need = protocols.OnSimulator
+	}
+	if e.Hosts != 0 && e.Hosts&need == 0 {
+		return s.doc.Errorf("mode", "%s does not run in mode %s", e.Name, s.Mode)
+	}
+	return nil
+}
+
+// resolveSize fills in n from f or f from n.
+func (s *Scenario) resolveSize(e *protocols.Entry) error {
+	switch {
+	case s.F < 0 && s.N == 0:
+		s.F = 1
+		s.N = e.Replicas(1)
+	case s.N == 0:
+		s.N = e.Replicas(s.F)
+	case s.F < 0:
+		if least := e.Replicas(0); s.N < least {
+			return s.doc.Errorf("n", "%s needs at least %d replicas, not %d", e.Name, least, s.N)
+		}
+		lo, hi := 0, s.N
+		for lo < hi {
+			if mid := (lo + hi + 1) / 2; e.Replicas(mid) <= s.N {
+				lo = mid
+			} else {
+				hi = mid - 1
+			}
+		}
+		s.F = lo
+	}
+	key := "n"
+	if !s.doc.HasKey("n") {
+		key = "f"
+	}
+	if err := e.Check(s.N, s.F); err != nil {
+		return s.doc.Errorf(key, "%v", err)
+	}
+	return nil
+}
+
+func (s *Scenario) resolveWindow() {
+	w := &s.Window
+	if w.Warmup < 0 {
+		w.Warmup = min(w.Measure/10, strict.Duration(5*time.Second))
+	}
+	if w.Cooldown < 0 {
+		w.Cooldown = min(w.Measure/50, strict.Duration(2*time.Second))
+	}
+}
+
+func (s *Scenario) resolveWorkload(c *Catalog, e *protocols.Entry) error {
+	w := &s.Workload
+	fail := func(key, format string, args ...any) error {
+		return s.doc.Errorf("workload."+key, format, args...)
+	}
+	var app *App
+	if c.Apps != nil {
+		names := make([]string, len(c.Apps))
+		for i := range c.Apps {
+			names[i] = c.Apps[i].Name
+			if c.Apps[i].Name == w.App {
+				app = &c.Apps[i]
+			}
+		}
+		if app == nil {
+			return fail("app", "unknown workload %q%s", w.App, strict.Suggest(w.App, names))
+		}
+	}
+	switch w.Kind {
+	case "open":
+		if w.Rate == 0 {
+			return fail("rate", "an open workload needs a rate, for example 10k/s")
+		}
+		if w.Outstanding != 0 {
+			return fail("outstanding", "outstanding belongs to a closed workload; write kind: closed, or leave it out")
+		}
+		if w.Think != 0 {
+			return fail("think", "think belongs to a closed workload; write kind: closed, or leave it out")
+		}
+	case "closed":
+		if w.Rate != 0 {
+			return fail("rate", "rate belongs to an open workload; write kind: open, or leave it out")
+		}
+		if w.Outstanding == 0 {
+			w.Outstanding = 1
+		}
+		if w.Outstanding > e.Outstanding {
+			return fail("outstanding", "%s lets a client have %d requests open, not %d; use more clients", e.Name, e.Outstanding, w.Outstanding)
+		}
+	}
+	classes := make([]string, 0, len(w.Mix))
+	total := 0
+	for class, weight := range w.Mix {
+		classes = append(classes, class)
+		if weight < 0 || weight > 1_000_000 {
+			return fail("mix."+class, "a weight is 0 to 1000000, not %d", weight)
+		}
+		total += weight
+	}
+	sort.Strings(classes)
+	if len(w.Mix) > 0 && total == 0 {
+		return fail("mix", "all weights are 0")
+	}
+	if app != nil {
+		for _, class := range classes {
+			if !contains(app.Classes, class) {
+				return fail("mix."+class, "%s has no class %q%s", w.App, class, strict.Suggest(class, app.Classes))
+			}
+		}
+		if err := w.Options.resolve(app.Options, s.doc, "workload.options"); err != nil {
+			return err
+		}
+	}
+	if w.Storm.Every != 0 && w.Storm.Every < w.Storm.Over {
+		return fail("storm.every", "bursts of %s every %s overlap", w.Storm.Over, w.Storm.Every)
+	}
+	if w.Aligned.Jitter > w.Aligned.Period {
+		return fail("aligned.jitter", "a jitter of %s does not fit in a period of %s", w.Aligned.Jitter, w.Aligned.Period)
+	}
+	return nil
+}
+
+func (s *Scenario) resolveNetwork(c *Catalog) error {
+	var err error
+	if s.Topology == "" {
+		s.Topology = orElse(c.DefaultTopology, "lan")
+	}
+	if s.Costs == "" {
+		s.Costs = orElse(c.DefaultCosts, "none")
+	}
+	if s.TopologyFile, err = s.resolveName("topology", s.Topology, c.Topologies); err != nil {
+		return err
+	}
+	profiles := c.Profiles
+	if profiles != nil {
+		profiles = append([]string{"none"}, profiles...)
+	}
+	if s.CostsFile, err = s.resolveName("costs", s.Costs, profiles); err != nil {
+		return err
+	}
+	for _, l := range []struct {
+		key string
+		v   strict.PPM
+	}{{"loss", s.Loss}, {"duplicate", s.Duplicate}, {"reorder", s.Reorder}} {
+		if l.v == 0 {
+			continue
+		}
+		if s.Transport == "stream" {
+			return s.doc.Errorf(l.key, "transport stream has no %s; choose transport: datagram (the protocol sees it) or tcp (messages come late)", l.key)
+		}
+		if l.key != "loss" && s.Transport == "tcp" {
+			return s.doc.Errorf(l.key, "transport tcp hides %s from the protocol; choose transport: datagram", l.key)
+		}
+	}
+	return nil
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// resolveName checks an embedded name, or reads a file.
+func (s *Scenario) resolveName(key, name string, known []string) (*File, error) {
+	if !strings.ContainsAny(name, `/\`) && !strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, ".yml") {
+		if known != nil && !contains(known, name) {
+			return nil, s.doc.Errorf(key, "unknown name %q%s; a file is written with its path, ./name.yaml", name, strict.Suggest(name, known))
+		}
+		return nil, nil
+	}
+	path := name
+	if s.doc != nil && !filepath.IsAbs(name) {
+		if beside := filepath.Join(filepath.Dir(s.doc.File), name); exists(beside) {
+			path = beside
+		}
+	}
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > strict.MaxFile {
+		return nil, s.doc.Errorf(key, "%s is larger than %d bytes", path, strict.MaxFile)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		var p *os.PathError
+		if errors.As(err, &p) {
+			err = p.Err
+		}
+		return nil, s.doc.Errorf(key, "cannot read %s: %v", path, err)
+	}
+	sum := sha256.Sum256(data)
+	return &File{Path: name, SHA256: hex.EncodeToString(sum[:]), Data: data}, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func (s *Scenario) resolveAdversaries(c *Catalog, e *protocols.Entry) error {
+	bad := map[Node]bool{}
+	replicas := 0
+	for i := range s.Adversaries {
+		a := &s.Adversaries[i]
+		path := fmt.Sprintf("adversaries[%d]", i)
+		if len(a.Nodes) == 0 {
+			return s.doc.Errorf(path, "an adversary needs nodes")
+		}
+		if err := s.checkNodes(a.Nodes, true, false); err != nil {
+			return s.doc.Errorf(path+".nodes", "%v", err)
+		}
+		for _, n := range a.Nodes {
+			if bad[n] {
+				return s.doc.Errorf(path+".nodes", "node %s has two attacks; one node has one", n)
+			}
+			bad[n] = true
+			if _, ok := n.Replica(); ok {
+				replicas++
+			}
+		}
+		if a.Attack == "" {
+			return s.doc.Errorf(path, "an adversary needs an attack")
+		}
+		attack, err := c.FindAttack(e, a.Attack)
+		if err != nil {
+			return s.doc.Errorf(path+".attack", "%v", err)
+		}
+		if err := a.Options.resolve(attack.Options, s.doc, path+".options"); err != nil {
+			return err
+		}
+	}
+	if replicas > s.F && !s.BeyondF {
+		return s.doc.Errorf("adversaries", "%d Byzantine replicas with f=%d; no guarantee holds beyond f: write beyond_f: true if that is meant", replicas, s.F)
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+package scenario
+
+import (
+	"time"
+
+	"github.com/edgebft/edgebft/experiments/strict"
+)
+
+// Schema is the version of the scenario file. It is hashed into every cell id
+// and raised when a default changes.
+const Schema = 1
+
+// Modes of running.
+const (
+	Sim     = "sim"
+	Local   = "local"
+	Cluster = "cluster"
+)
+
+// Scenario describes one run.
+type Scenario struct {
+	Schema   int    `key:"schema" min:"1" max:"1" doc:"version of this file format"`
+	Name     string `key:"name" hash:"-" doc:"free text for people; not part of the cell id"`
+	Mode     string `key:"mode" enum:"sim,local,cluster" doc:"deterministic simulator, local processes, or remote hosts"`
+	Protocol string `key:"protocol" doc:"name of a registered protocol"`
+	// N and F are 0 and -1 until resolved, unless given.
+	N int `key:"n" min:"1" max:"16384" doc:"number of replicas; the least that the protocol needs for f if left out"`
+	F int `key:"f" min:"0" max:"8191" doc:"number of tolerated faults; 1, or the most that n allows, if left out"`
+	// Options are the protocol's own.
+	Options     Options `key:"options" doc:"options of the protocol"`
+	Clients     int     `key:"clients" min:"1" max:"1000000" doc:"number of client nodes"`
+	ClientHosts int     `key:"client_hosts" min:"1" max:"4096" doc:"number of hosts that the clients are spread over; at most 4 if left out"`
+	Placement   string  `key:"placement" enum:"spread,shared" doc:"one host per replica, or all nodes on one host"`
+
+	Workload Workload `key:"workload" doc:"what the clients ask for, and when"`
+
+	Topology  string     `key:"topology" doc:"name of a topology, or a file"`
+	Transport string     `key:"transport" enum:"stream,datagram,tcp" doc:"order and loss of messages: reliable streams, datagrams, or streams with TCP's timing"`
+	Loss      strict.PPM `key:"loss" max:"1000000" doc:"fraction of packets lost, beside what the topology says"`
+	Duplicate strict.PPM `key:"duplicate" max:"1000000" doc:"fraction of messages delivered twice (datagram)"`
+	Reorder   strict.PPM `key:"reorder" max:"1000000" doc:"fraction of messages delayed past later ones (datagram)"`
+
+	Costs  string `key:"costs" doc:"name or file of a CPU cost profile; none for a network-only model"`
+	Cores  int    `key:"cores" min:"0" max:"1024" doc:"cores per replica host; 0 takes the profile's"`
+	Crypto string `key:"crypto" enum:"modelled,real" doc:"modelled or real cryptography; the trace is the same"`
+	Verify string `key:"verify" enum:"std,zip215" doc:"the Ed25519 predicate of the whole cluster"`
+	Wire   bool   `key:"wire" doc:"encode and decode every message in the simulator too"`
+
+	Window Window `key:"window" doc:"what part of the run is measured"`
+
+	Faults      []Fault     `key:"faults" doc:"timed faults"`
+	Adversaries []Adversary `key:"adversaries" doc:"Byzantine nodes"`
+	BeyondF     bool        `key:"beyond_f" doc:"allow more adversaries than f"`
+
+	Seed   int64  `key:"seed" min:"0" doc:"every random draw follows from it"`
+	Trace  Trace  `key:"trace" doc:"what is recorded beside the summary"`
+	Checks Checks `key:"checks" doc:"what is checked while it runs"`
+
+	// TopologyFile and CostsFile hold the content when Topology and Costs name
+	// files.
+	TopologyFile, CostsFile *File
+
+	doc      *strict.Document
+	resolved bool
+}
+
+// Workload is the load, apart from the faults.
+type Workload struct {
+	App      string `key:"app" doc:"the replicated application and its clients"`
+	Kind     string `key:"kind" enum:"open,closed" doc:"open: requests arrive whatever happens; closed: each client waits for its answers"`
+	Arrivals string `key:"arrivals" enum:"poisson,constant,mmpp,storm,aligned" doc:"arrival process of an open load"`
+	// Rate is the offered load of all clients together.
+	Rate strict.Rate `key:"rate" min:"1" doc:"offered requests of all clients together (open)"`
+	// AutoRate asks the runner of a suite to look for the knee; see
+	// experiments/suite.
+	Outstanding int             `key:"outstanding" min:"1" max:"1000000" doc:"requests that each client keeps open (closed)"`
+	Think       strict.Duration `key:"think" doc:"pause of a client between an answer and its next request (closed)"`
+	// RequestBytes and ReplyBytes are the payload sizes of micro.
+	RequestBytes strict.Bytes    `key:"request_bytes" max:"1048000" doc:"payload of a request (micro, kv)"`
+	ReplyBytes   strict.Bytes    `key:"reply_bytes" max:"1048000" doc:"payload of a reply (micro, kv)"`
+	Timeout      strict.Duration `key:"timeout" min:"1000000" doc:"a request without a result after this counts as timed out"`
+	Mix          map[string]int  `key:"mix" doc:"weights of the classes of operations"`
+	Zipf         strict.Milli    `key:"zipf" max:"5000" doc:"exponent of the key popularity; 0 is uniform"`
+	Keys         int             `key:"keys" min:"1" max:"100000000" doc:"number of keys, accounts or devices"`
+	MMPP         MMPP            `key:"mmpp" doc:"the two-state process of arrivals: mmpp"`
+	Storm        Storm           `key:"storm" doc:"the synchronised burst of arrivals: storm"`
+	Aligned      Aligned         `key:"aligned" doc:"the clock-aligned process of arrivals: aligned"`
+	Options      Options         `key:"options" doc:"options of the application"`
+}
+
+// MMPP is a Poisson process that switches between a quiet and a burst state.
+// The mean rate is Workload.Rate.
+type MMPP struct {
+	Factor int             `key:"factor" min:"1" max:"1000000" doc:"rate of the burst state over that of the quiet state"`
+	Quiet  strict.Duration `key:"quiet" min:"1" doc:"mean length of a quiet period"`
+	Burst  strict.Duration `key:"burst" min:"1" doc:"mean length of a burst"`
+}
+
+// Storm is N arrivals at Beta(3,4) times over a period, repeated.
+type Storm struct {
+	Over  strict.Duration `key:"over" min:"1" doc:"length of one burst; rate times over requests arrive in it"`
+	Every strict.Duration `key:"every" doc:"start of one burst to the start of the next; 0 means one burst"`
+}
+
+// Aligned makes all clients fire at multiples of a period.
+type Aligned struct {
+	Period strict.Duration `key:"period" min:"1" doc:"time between two slot edges"`
+	Jitter strict.Duration `key:"jitter" doc:"uniform delay after the slot edge"`
+}
+
+// Window is the measured part of a run.
+type Window struct {
+	// Warmup and Cooldown are -1 until resolved, unless given.
+	Warmup   strict.Duration `key:"warmup" min:"0" doc:"run time before the measured window"`
+	Measure  strict.Duration `key:"measure" min:"1" doc:"length of the measured window"`
+	Cooldown strict.Duration `key:"cooldown" min:"0" doc:"load after the measured window"`
+}
+
+// Start is the beginning of the measured window, counted from the start of the
+// run.
+func (w Window) Start() time.Duration { return w.Warmup.Std() }
+
+// End is the end of the measured window.
+func (w Window) End() time.Duration { return (w.Warmup + w.Measure).Std() }
+
+// Total is how long load is offered.
+func (w Window) Total() time.Duration { return (w.Warmup + w.Measure + w.Cooldown).Std() }
+
+// Trace says what is recorded beside the summary.
+type Trace struct {
+	Record   string       `key:"record" enum:"none,events,full" doc:"nothing, protocol events only, or every message"`
+	Cap      strict.Bytes `key:"cap" min:"1" doc:"bound of the recorded trace"`
+	Requests bool         `key:"requests" doc:"record every request"`
+}
+
+// Checks switches the costly checks. Agreement, validity, integrity and the
+// state root are always checked.
+type Checks struct {
+	Linearizability bool            `key:"linearizability" doc:"check the client histories"`
+	Timeout         strict.Duration `key:"timeout" min:"1" doc:"budget of the linearizability check; beyond it the verdict is undecided"`
+	Liveness        bool            `key:"liveness" doc:"all requests must be answered after the network calms"`
+	LivenessBound   strict.Duration `key:"liveness_bound" doc:"how long that may take; 0 derives it from the time-outs"`
+}
+
+// Adversary makes nodes Byzantine.
+type Adversary struct {
+	Nodes   []Node  `key:"nodes" doc:"replicas (0, 1, ...), clients (c0, c1, ...)"`
+	Attack  string  `key:"attack" doc:"name of an attack"`
+	Options Options `key:"options" doc:"options of the attack"`
+}
+
+// File is a file that a scenario refers to.
+type File struct {
+	// Path as written, SHA256 of the content in hex.
+	Path, SHA256 string
+	Data         []byte
+}
+
+// Default returns a scenario with every default that does not depend on others.
+func Default() *Scenario {
+	return &Scenario{
+		Schema:    Schema,
+		Mode:      Sim,
+		F:         -1,
+		Clients:   16,
+		Placement: "spread",
+		Transport: "stream",
+		Crypto:    "modelled",
+		Verify:    "std",
+		Workload: Workload{
+			App:      "micro",
+			Kind:     "closed",
+			Arrivals: "poisson",
+			Timeout:  strict.Duration(10 * time.Second),
+			Keys:     1000,
+			MMPP:     MMPP{Factor: 20, Quiet: strict.Duration(110 * time.Second), Burst: strict.Duration(10 * time.Second)},
+			Storm:    Storm{Over: strict.Duration(10 * time.Second)},
+			Aligned:  Aligned{Period: strict.Duration(60 * time.Second), Jitter: strict.Duration(5 * time.Second)},
+		},
+		Window: Window{Warmup: -1, Measure: strict.Duration(5 * time.Second), Cooldown: -1},
+		Trace:  Trace{Record: "none", Cap: 64 << 20},
+		Checks: Checks{Linearizability: true, Timeout: strict.Duration(10 * time.Second), Liveness: true},
+		Seed:   1,
+	}
+}
+
+// Document returns where the scenario was read from, for error positions; nil
+// if it was built by a program.
+func (s *Scenario) Document() *strict.Document { return s.doc }
+
+// JSONSchema describes a scenario file.
+func JSONSchema() map[string]any {
+	schema := strict.JSONSchema(Scenario{}, "edgebft scenario", "One run of edgebft.")
+	schema["properties"].(map[string]any)["duration"] = map[string]any{
+		"type": "string", "description": "shorthand for window.measure",
+	}
+	return schema
+}

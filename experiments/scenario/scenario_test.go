@@ -1,0 +1,309 @@
+package scenario
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/edgebft/edgebft/protocols"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func testCatalog() *Catalog {
+	entry := func(name string, replicas func(int) int) protocols.Entry {
+		return protocols.Entry{
+			Name: name, Replicas: replicas, Complete: true, Hosts: protocols.OnSimulator,
+			Messages:    func() *protocols.MessageTable { return nil },
+			NewReplica:  func(*protocols.Config) []protocols.Node { return nil },
+			NewClient:   func(*protocols.Config) protocols.Client { return nil },
+			Outstanding: 4,
+			Options: []protocols.Option{
+				{Name: "batch.max", Kind: protocols.OptionInt, Default: 64, Min: 1, Max: 1024},
+				{Name: "batch.delay", Kind: protocols.OptionDuration, Default: 5e6, Min: 0, Max: 1e9},
+				{Name: "mac", Kind: protocols.OptionBool, Default: 1},
+				{Name: "order", Kind: protocols.OptionChoice, Choices: []string{"fifo", "lifo"}},
+				{Name: "log", Kind: protocols.OptionBytes, Default: 1 << 20, Min: 1, Max: 1 << 30},
+			},
+			Attacks: []protocols.Attack{{Name: "equivocate", Options: []protocols.Option{{Name: "share", Kind: protocols.OptionInt, Default: 50, Min: 0, Max: 100}}}},
+		}
+	}
+	raft := entry("raft", func(f int) int { return 2*f + 1 })
+	part := entry("part", func(f int) int { return 3*f + 1 })
+	part.Complete = false
+	tcp := entry("tcponly", func(f int) int { return 3*f + 1 })
+	tcp.Hosts = protocols.OnTCP
+	return &Catalog{
+		Registry:   protocols.NewRegistry(entry("pbft", func(f int) int { return 3*f + 1 }), raft, part, tcp),
+		Attacks:    []protocols.Attack{{Name: "silent"}},
+		Apps:       []App{{Name: "micro"}, {Name: "market", Classes: []string{"auction", "channel"}, Options: []protocols.Option{{Name: "devices", Default: 10, Min: 1, Max: 100}}}},
+		Topologies: []string{"lan", "metro"},
+		Profiles:   []string{"pi4"},
+	}
+}
+
+func resolve(t *testing.T, text string, sets ...string) (*Scenario, error) {
+	t.Helper()
+	s, err := Parse("s.yaml", []byte(text), sets...)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Resolve(testCatalog())
+}
+
+func must(t *testing.T, text string, sets ...string) *Scenario {
+	t.Helper()
+	s, err := resolve(t, text, sets...)
+	require.NoError(t, err)
+	return s
+}
+
+func TestDefaultsAreResolved(t *testing.T) {
+	s := must(t, "protocol: pbft")
+	require.Equal(t, 1, s.F)
+	require.Equal(t, 4, s.N)
+	require.Equal(t, "lan", s.Topology)
+	require.Equal(t, "none", s.Costs)
+	require.Equal(t, 4, s.ClientHosts)
+	require.Equal(t, "500ms", s.Window.Warmup.String())
+	require.Equal(t, "100ms", s.Window.Cooldown.String())
+	require.Equal(t, 1, s.Workload.Outstanding)
+	require.Equal(t, 64, s.Options.Resolved.Int("batch.max"))
+	require.NoError(t, s.Resolve(testCatalog()))
+}
+
+func TestSizeFollowsFromTheOther(t *testing.T) {
+	for text, want := range map[string][2]int{
+		"{protocol: pbft, f: 2}":       {7, 2},
+		"{protocol: pbft, n: 9}":       {9, 2},
+		"{protocol: pbft, n: 10}":      {10, 3},
+		"{protocol: pbft, n: 9, f: 1}": {9, 1},
+		"{protocol: pbft, n: 1}":       {1, 0},
+		"{protocol: raft, n: 5}":       {5, 2},
+		"{protocol: pbft, f: 0}":       {1, 0},
+	} {
+		s := must(t, text)
+		require.Equal(t, want, [2]int{s.N, s.F}, "%s", text)
+	}
+}
+
+func TestFull(t *testing.T) {
+	s := must(t, `
+name: a leader crash
+protocol: pbft
+f: 1
+options: {batch: {max: 32, delay: 5ms}, order: lifo}
+clients: 8
+workload: {app: market, kind: open, arrivals: mmpp, rate: 500/s, mix: {auction: 3, channel: 1}, options: {devices: 20}}
+topology: metro
+transport: datagram
+loss: 5%
+window: {warmup: 1s, measure: 10s, cooldown: 1s}
+faults:
+  - {kind: crash, at: 2s, for: 2s, nodes: [primary], disk: wipe}
+  - {kind: partition, at: 5s, for: 1s, groups: [[0, 1], [2, 3]]}
+  - {kind: slow-link, at: 1s, from: [1], delay: 50ms}
+  - {kind: clock, at: 1s, nodes: [2], offset: -5s, drift: -50ppm}
+  - {kind: crash, nodes: [1], on: {event: view-change}, at: 10ms}
+adversaries:
+  - {nodes: [3], attack: equivocate, options: {share: 20}}
+seed: 7
+`)
+	require.Equal(t, map[string]int64{"batch.max": 32, "order": 1}, s.Options.Values, "an option at its default is not part of the identity")
+	require.Equal(t, Node("primary"), s.Faults[0].Nodes[0])
+	require.Equal(t, 1, s.Faults[4].On.Count)
+	require.Equal(t, 20, s.Adversaries[0].Options.Resolved.Int("share"))
+}
+
+func TestMistakes(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"{}", "a scenario needs a protocol; known: part, pbft"},
+		{"protocol: pbtf", `s.yaml:1:11: protocol: unknown protocol "pbtf"; did you mean "pbft"?`},
+		{"protocol: part", "works only inside a composition"},
+		{"protocol: tcponly", "tcponly does not run in mode sim"},
+		{"{protocol: pbft, n: 3, f: 1}", "pbft with f=1 needs at least 4 replicas, not 3"},
+		{"{protocol: pbft, n: 20000}", "the most allowed is 16384"},
+		{"{protocol: pbft, f: 8000}", "at most 16384 replicas"},
+		{"{protocol: pbft, f: -1}", "the least allowed is 0"},
+		{"{protocol: pbft, options: {bach.max: 3}}", `options.bach.max: unknown option "bach.max"; did you mean "batch.max"?`},
+		{"{protocol: pbft, options: {batch: {max: 0}}}", "option batch.max is 0; allowed is 1 to 1024"},
+		{"{protocol: pbft, options: {batch: {delay: 5}}}", `duration "5" has no unit`},
+		{"{protocol: pbft, options: {mac: 1}}", "write true or false"},
+		{"{protocol: pbft, options: {order: fifi}}", `did you mean "fifo"?`},
+		{"{protocol: pbft, options: {log: 5}}", `size "5" has no unit`},
+		{"{protocol: pbft, options: {batch: {max: 3}, batch.max: 4}}", "option batch.max is given twice"},
+		{"{protocol: pbft, workload: {app: mikro}}", `unknown workload "mikro"; did you mean "micro"?`},
+		{"{protocol: pbft, workload: {app: null}}", "null is not a value here"},
+		{"{protocol: pbft, workload: {kind: open}}", "an open workload needs a rate"},
+		{"{protocol: pbft, workload: {kind: open, rate: -5/s}}", "-5/s"},
+		{"{protocol: pbft, workload: {kind: open, rate: 5/s, outstanding: 2}}", "outstanding belongs to a closed workload"},
+		{"{protocol: pbft, workload: {rate: 5/s}}", "rate belongs to an open workload"},
+		{"{protocol: pbft, workload: {outstanding: 5}}", "pbft lets a client have 4 requests open, not 5"},
+		{"{protocol: pbft, workload: {app: market, mix: {aution: 1}}}", `did you mean "auction"?`},
+		{"{protocol: pbft, workload: {app: market, mix: {auction: 0}}}", "all weights are 0"},
+		{"{protocol: pbft, workload: {app: market, mix: {auction: -1}}}", "a weight is 0 to 1000000"},
+		{"{protocol: pbft, workload: {app: market, options: {devices: 0}}}", "option devices is 0"},
+		{"{protocol: pbft, topology: lam}", `unknown name "lam"; did you mean "lan"?`},
+		{"{protocol: pbft, costs: ./missing.yaml}", "cannot read ./missing.yaml: no such file"},
+		{"{protocol: pbft, loss: 5%}", "transport stream has no loss"},
+		{"{protocol: pbft, transport: tcp, reorder: 5%}", "choose transport: datagram"},
+		{"{protocol: pbft, duration: 1s, window: {measure: 1s}}", "duration is shorthand for window.measure"},
+		{"{protocol: pbft, duration: 0s}", "window.measure: 0s is too small"},
+		{"{protocol: pbft, clients: 2, client_hosts: 3}", "3 hosts for 2 clients"},
+		{"{protocol: pbft, faults: [{at: 1s}]}", "a fault needs a kind"},
+		{"{protocol: pbft, faults: [{kind: cras, at: 1s}]}", `faults[0].kind: unknown kind of fault "cras"; did you mean "crash"?`},
+		{"{protocol: pbft, faults: [{kind: crash, at: 1s}]}", "a crash fault needs nodes"},
+		{"{protocol: pbft, faults: [{kind: crash, at: 1s, nodes: [4]}]}", "there is no replica 4; with n=4 they are 0 to 3"},
+		{"{protocol: pbft, faults: [{kind: crash, at: 1s, nodes: [c16]}]}", "there is no client c16"},
+		{"{protocol: pbft, faults: [{kind: crash, at: 1s, nodes: [x]}]}", `is not a node`},
+		{"{protocol: pbft, faults: [{kind: crash, at: 1s, nodes: [1, 1]}]}", "named twice"},
+		{"{protocol: pbft, faults: [{kind: crash, at: 9s, nodes: [1]}]}", "9s is not before the end of the run (5.6s)"},
+		{"{protocol: pbft, faults: [{kind: crash, at: 1s, nodes: [1], loss: 5%}]}", "a crash fault has no loss; it has: at, for, on, nodes, disk"},
+		{"{protocol: pbft, faults: [{kind: crash, at: 1s, nodes: [1], disk: wipe}]}", "give for too"},
+		{"{protocol: pbft, faults: [{kind: loss, at: 1s, loss: 5%}]}", "neither loses nor repeats"},
+		{"{protocol: pbft, faults: [{kind: clock, at: 1s, nodes: [1]}]}", "needs offset or drift"},
+		{"{protocol: pbft, faults: [{kind: partition, at: 1s, groups: [[0], [0]]}]}", "node 0 is in two groups"},
+		{"{protocol: pbft, faults: [{kind: partition, at: 1s, groups: [[]]}]}", "a group is empty"},
+		{"{protocol: pbft, faults: [{kind: crash, nodes: [0], on: {event: comitted}}]}", `did you mean "committed"?`},
+		{"{protocol: pbft, faults: [{kind: burst, at: 1s, for: 1s, rate: 5/s}]}", "a burst needs workload.kind: open"},
+		{"{protocol: pbft, adversaries: [{nodes: [0], attack: equivocat}]}", `did you mean "equivocate"?`},
+		{"{protocol: pbft, adversaries: [{nodes: [0, 1], attack: silent}]}", "2 Byzantine replicas with f=1"},
+		{"{protocol: pbft, adversaries: [{nodes: [0], attack: silent}, {nodes: [0], attack: silent}]}", "node 0 has two attacks"},
+		{"{protocol: pbft, adversaries: [{nodes: [primary], attack: silent}]}", "primary is not possible here"},
+		{"{protocol: pbft, adversaries: [{nodes: [0], attack: equivocate, options: {share: 101}}]}", "allowed is 0 to 100"},
+		{"{protocol: pbft, schema: 2}", "the most allowed is 1"},
+	} {
+		_, err := resolve(t, c.text)
+		require.ErrorContains(t, err, c.want, "%s", c.text)
+		require.True(t, strings.HasPrefix(err.Error(), "s.yaml:"), "%s: %v", c.text, err)
+	}
+}
+
+func TestOverridesUseTheSameRules(t *testing.T) {
+	s := must(t, "{protocol: pbft, faults: [{kind: crash, nodes: [0], at: 1s}], duration: 2s}", "f=2", "faults[0].at=5s", "duration=10s", "options.batch.max=3")
+	require.Equal(t, 7, s.N)
+	require.Equal(t, "5s", s.Faults[0].At.String())
+	require.Equal(t, 3, s.Options.Resolved.Int("batch.max"))
+	s = must(t, "{protocol: pbft, window: {measure: 9s}}", "duration=3s")
+	require.Equal(t, "3s", s.Window.Measure.String())
+	_, err := resolve(t, "{protocol: pbft}", "workload.rat=5/s")
+	require.EqualError(t, err, `--set workload.rat=5/s: workload.rat: unknown key "rat"; did you mean "rate"?`)
+	_, err = resolve(t, "{protocol: pbft}", "duration=5")
+	require.ErrorContains(t, err, `--set duration=5: window.measure: duration "5" has no unit`)
+}
+
+func TestIdentity(t *testing.T) {
+	base := must(t, "{protocol: pbft, f: 1}")
+	require.Len(t, base.ID(), 12)
+	require.Len(t, base.Hash(), 64)
+	same := []string{
+		"{f: 1, protocol: pbft, n: 4}",
+		"{protocol: pbft, f: 1, name: other}",
+		"{protocol: pbft, window: {measure: 5000ms}}",
+		"{protocol: pbft, options: {batch.max: 64}}",
+		"{protocol: pbft, clients: 16, client_hosts: 4, workload: {app: micro, outstanding: 1}, topology: lan, costs: none}",
+	}
+	for _, text := range same {
+		require.Equal(t, base.ID(), must(t, text).ID(), "%s", text)
+	}
+	for _, text := range []string{
+		"{protocol: pbft, seed: 2}", "{protocol: raft}", "{protocol: pbft, f: 2}", "{protocol: pbft, options: {batch.max: 63}}",
+		"{protocol: pbft, checks: {linearizability: false}}", "{protocol: pbft, topology: metro}",
+	} {
+		require.NotEqual(t, base.ID(), must(t, text).ID(), "%s", text)
+	}
+	b, err := base.Canonical()
+	require.NoError(t, err)
+	require.NotContains(t, string(b), ".", "the canonical form has no floats")
+	require.True(t, json.Valid(b))
+	s, err := Parse("s", []byte("protocol: pbft"))
+	require.NoError(t, err)
+	_, err = s.Canonical()
+	require.Error(t, err)
+}
+
+// The id of this scenario is recorded: if it changes, every recorded cell
+// becomes missing. A change of defaults must raise Schema instead.
+func TestIdentityIsStable(t *testing.T) {
+	s := must(t, "{protocol: pbft, f: 1, workload: {app: market, kind: open, rate: 500/s}, seed: 7, faults: [{kind: crash, at: 2s, for: 1s, nodes: [0]}]}")
+	b, err := s.Canonical()
+	require.NoError(t, err)
+	golden := filepath.Join("testdata", "canonical.json")
+	if *update {
+		require.NoError(t, os.WriteFile(golden, append(b, '\n'), 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	require.Equal(t, strings.TrimSpace(string(want)), string(b))
+}
+
+func TestFilesEnterByContent(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.yaml"), []byte("x: 1"), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.yaml"), []byte("x: 1"), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "c.yaml"), []byte("x: 2"), 0o644))
+	id := func(name string) string {
+		s, err := Parse(filepath.Join(dir, "s.yaml"), []byte("{protocol: pbft, costs: "+name+"}"))
+		require.NoError(t, err)
+		require.NoError(t, s.Resolve(testCatalog()))
+		require.NotNil(t, s.CostsFile)
+		return s.ID()
+	}
+	require.Equal(t, id("a.yaml"), id("./b.yaml"))
+	require.NotEqual(t, id("a.yaml"), id("c.yaml"))
+}
+
+func TestResolvedTextIsReadBackToTheSameCell(t *testing.T) {
+	for _, text := range []string{
+		"{protocol: pbft}",
+		"{protocol: pbft, f: 0, seed: 0, clients: 1, checks: {liveness: false}, workload: {zipf: 0.99, mix: {}}}",
+		"{protocol: pbft, options: {batch: {max: 32, delay: 1500us}, log: 4kB, order: lifo, mac: false}, transport: datagram, loss: 0.25%, window: {warmup: 0s, measure: 1s, cooldown: 0s}, workload: {app: market, kind: open, rate: 0.5/s, mix: {auction: 1}, options: {devices: 11}}, faults: [{kind: clock, at: 0s, nodes: [c1], offset: -5s}, {kind: crash, nodes: [primary, 2], on: {event: committed, node: 1, count: 3}}], adversaries: [{nodes: [3], attack: equivocate, options: {share: 1}}]}",
+	} {
+		s := must(t, text)
+		for _, marshal := range []func(any) ([]byte, error){json.Marshal, yaml.Marshal} {
+			b, err := marshal(s.Text())
+			require.NoError(t, err)
+			back, err := resolve(t, string(b))
+			require.NoError(t, err, "%s", b)
+			require.Equal(t, s.Hash(), back.Hash(), "%s", b)
+		}
+		u, err := Parse("s.yaml", []byte(text))
+		require.NoError(t, err)
+		b, err := json.Marshal(u)
+		require.NoError(t, err)
+		require.Equal(t, s.Hash(), must(t, string(b)).Hash(), "before resolving: %s", b)
+	}
+}
+
+func TestClone(t *testing.T) {
+	s := must(t, "{protocol: pbft, seed: 1}")
+	c, err := s.Clone("seed=9")
+	require.NoError(t, err)
+	require.NoError(t, c.Resolve(testCatalog()))
+	require.EqualValues(t, 9, c.Seed)
+	require.EqualValues(t, 1, s.Seed)
+}
+
+func TestJSONSchema(t *testing.T) {
+	b, err := json.Marshal(JSONSchema())
+	require.NoError(t, err)
+	for _, key := range []string{`"duration"`, `"workload"`, `"adversaries"`, `"pattern"`} {
+		require.Contains(t, string(b), key)
+	}
+}
+
+func TestFaultKindsAreComplete(t *testing.T) {
+	for _, k := range FaultKinds() {
+		require.NotEmpty(t, k.Doc)
+		given := (&Fault{}).given()
+		for _, f := range append(append([]string(nil), k.Need...), k.May...) {
+			require.Contains(t, given, f, "%s", k.Name)
+		}
+	}
+	require.Contains(t, EventNames(), "view-change")
+}
