@@ -112,7 +112,7 @@ func TestMistakesNamePlaceValueAndFix(t *testing.T) {
 		{"- a", "must be a mapping"},
 		{"name: a\n---\nname: b", "f.yaml:2:1: a second document starts here"},
 		{"name: 'a", "f.yaml:"},
-		{"a: b: c", "f.yaml:1:"},
+		{"a: b: c", "f.yaml: mapping values"},
 		{"? [a]\n: b", "a key must be a plain word"},
 	} {
 		_, err := decode(t, c.text)
