@@ -13,7 +13,7 @@
 //   - duration is shorthand for window.measure. The warm-up defaults to a tenth
 //     of it, at most 5 s, and the cool-down to a fiftieth, at most 2 s; both come
 //     on top. Fault times count from the start of the run, warm-up included.
-//   - Rates are kept in thousandths of a request per second, because edge
+//   - Rates are kept in millionths of a request per second, because edge
 //     workloads are slower than one request per second.
 //   - A file named by topology or costs enters the canonical form by the hash of
 //     its content, never by its path.

@@ -13,7 +13,7 @@ import (
 func (s *Scenario) Resolved() bool { return s.resolved }
 
 // Canonical returns the canonical JSON of a resolved scenario: sorted keys,
-// integers in base units (ns, bytes, thousandths of a request per second, parts
+// integers in base units (ns, bytes, millionths of a request per second, parts
 // per million), no floats. Files appear by the hash of their content.
 func (s *Scenario) Canonical() ([]byte, error) {
 	if !s.resolved {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/edgebft/edgebft/experiments/strict"
 	"github.com/edgebft/edgebft/protocols"
+	"github.com/edgebft/edgebft/workloads/arrival"
 )
 
 // App declares an application with its clients.
@@ -234,9 +235,21 @@ func (s *Scenario) resolveWorkload(c *Catalog, e *protocols.Entry) error {
 	}
 	switch w.Kind {
 	case "open":
-		if w.Rate == 0 {
+		if w.Arrivals == "" {
+			w.Arrivals = arrival.Poisson
+		}
+		kind, _, _ := strings.Cut(w.Arrivals, ":")
+		if !contains(arrival.Kinds(), kind) {
+			return fail("arrivals", "unknown arrival process %q%s", kind, strict.Suggest(kind, arrival.Kinds()))
+		}
+		if w.Rate == 0 && contains([]string{arrival.Poisson, arrival.Constant, arrival.MMPP, arrival.Diurnal}, kind) {
 			return fail("rate", "an open workload needs a rate, for example 10k/s")
 		}
+		process, err := arrival.Parse(w.Arrivals, arrival.Rate(w.Rate))
+		if err != nil {
+			return fail("arrivals", "%v", err)
+		}
+		w.Process = process
 		if w.Outstanding != 0 {
 			return fail("outstanding", "outstanding belongs to a closed workload; write kind: closed, or leave it out")
 		}
@@ -246,6 +259,9 @@ func (s *Scenario) resolveWorkload(c *Catalog, e *protocols.Entry) error {
 	case "closed":
 		if w.Rate != 0 {
 			return fail("rate", "rate belongs to an open workload; write kind: open, or leave it out")
+		}
+		if w.Arrivals != "" {
+			return fail("arrivals", "arrivals belongs to an open workload; write kind: open, or leave it out")
 		}
 		if w.Outstanding == 0 {
 			w.Outstanding = 1
@@ -276,12 +292,6 @@ func (s *Scenario) resolveWorkload(c *Catalog, e *protocols.Entry) error {
 		if err := w.Options.resolve(app.Options, s.doc, "workload.options"); err != nil {
 			return err
 		}
-	}
-	if w.Storm.Every != 0 && w.Storm.Every < w.Storm.Over {
-		return fail("storm.every", "bursts of %s every %s overlap", w.Storm.Over, w.Storm.Every)
-	}
-	if w.Aligned.Jitter > w.Aligned.Period {
-		return fail("aligned.jitter", "a jitter of %s does not fit in a period of %s", w.Aligned.Jitter, w.Aligned.Period)
 	}
 	return nil
 }

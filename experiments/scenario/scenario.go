@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/edgebft/edgebft/experiments/strict"
+	"github.com/edgebft/edgebft/workloads/arrival"
 )
 
 // Schema is the version of the scenario file. It is hashed into every cell id
@@ -66,13 +67,12 @@ type Scenario struct {
 
 // Workload is the load, apart from the faults.
 type Workload struct {
-	App      string `key:"app" doc:"the replicated application and its clients"`
-	Kind     string `key:"kind" enum:"open,closed" doc:"open: requests arrive whatever happens; closed: each client waits for its answers"`
-	Arrivals string `key:"arrivals" enum:"poisson,constant,mmpp,storm,aligned" doc:"arrival process of an open load"`
+	App  string `key:"app" doc:"the replicated application and its clients"`
+	Kind string `key:"kind" enum:"open,closed" doc:"open: requests arrive whatever happens; closed: each client waits for its answers"`
+	// Arrivals is the text form of package workloads/arrival.
+	Arrivals string `key:"arrivals" doc:"arrival process of an open load, for example poisson, constant, mmpp:ratio=20,quiet=110s,burst=10s or beta:devices=1000,over=10s"`
 	// Rate is the offered load of all clients together.
-	Rate strict.Rate `key:"rate" min:"1" doc:"offered requests of all clients together (open)"`
-	// AutoRate asks the runner of a suite to look for the knee; see
-	// experiments/suite.
+	Rate        strict.Rate     `key:"rate" min:"1" max:"1000000000000000" doc:"offered requests of all clients together (open)"`
 	Outstanding int             `key:"outstanding" min:"1" max:"1000000" doc:"requests that each client keeps open (closed)"`
 	Think       strict.Duration `key:"think" doc:"pause of a client between an answer and its next request (closed)"`
 	// RequestBytes and ReplyBytes are the payload sizes of micro.
@@ -80,32 +80,12 @@ type Workload struct {
 	ReplyBytes   strict.Bytes    `key:"reply_bytes" max:"1048000" doc:"payload of a reply (micro, kv)"`
 	Timeout      strict.Duration `key:"timeout" min:"1000000" doc:"a request without a result after this counts as timed out"`
 	Mix          map[string]int  `key:"mix" doc:"weights of the classes of operations"`
-	Zipf         strict.Milli    `key:"zipf" max:"5000" doc:"exponent of the key popularity; 0 is uniform"`
-	Keys         int             `key:"keys" min:"1" max:"100000000" doc:"number of keys, accounts or devices"`
-	MMPP         MMPP            `key:"mmpp" doc:"the two-state process of arrivals: mmpp"`
-	Storm        Storm           `key:"storm" doc:"the synchronised burst of arrivals: storm"`
-	Aligned      Aligned         `key:"aligned" doc:"the clock-aligned process of arrivals: aligned"`
+	Zipf         strict.Milli    `key:"zipf" max:"2000" doc:"exponent of the key popularity; 0 is uniform"`
+	Keys         int             `key:"keys" min:"1" max:"1048576" doc:"number of keys, accounts or devices"`
 	Options      Options         `key:"options" doc:"options of the application"`
-}
 
-// MMPP is a Poisson process that switches between a quiet and a burst state.
-// The mean rate is Workload.Rate.
-type MMPP struct {
-	Factor int             `key:"factor" min:"1" max:"1000000" doc:"rate of the burst state over that of the quiet state"`
-	Quiet  strict.Duration `key:"quiet" min:"1" doc:"mean length of a quiet period"`
-	Burst  strict.Duration `key:"burst" min:"1" doc:"mean length of a burst"`
-}
-
-// Storm is N arrivals at Beta(3,4) times over a period, repeated.
-type Storm struct {
-	Over  strict.Duration `key:"over" min:"1" doc:"length of one burst; rate times over requests arrive in it"`
-	Every strict.Duration `key:"every" doc:"start of one burst to the start of the next; 0 means one burst"`
-}
-
-// Aligned makes all clients fire at multiples of a period.
-type Aligned struct {
-	Period strict.Duration `key:"period" min:"1" doc:"time between two slot edges"`
-	Jitter strict.Duration `key:"jitter" doc:"uniform delay after the slot edge"`
+	// Process is Arrivals and Rate of a resolved open workload.
+	Process arrival.Config
 }
 
 // Window is the measured part of a run.
@@ -168,14 +148,10 @@ func Default() *Scenario {
 		Crypto:    "modelled",
 		Verify:    "std",
 		Workload: Workload{
-			App:      "micro",
-			Kind:     "closed",
-			Arrivals: "poisson",
-			Timeout:  strict.Duration(10 * time.Second),
-			Keys:     1000,
-			MMPP:     MMPP{Factor: 20, Quiet: strict.Duration(110 * time.Second), Burst: strict.Duration(10 * time.Second)},
-			Storm:    Storm{Over: strict.Duration(10 * time.Second)},
-			Aligned:  Aligned{Period: strict.Duration(60 * time.Second), Jitter: strict.Duration(5 * time.Second)},
+			App:     "micro",
+			Kind:    "closed",
+			Timeout: strict.Duration(10 * time.Second),
+			Keys:    1000,
 		},
 		Window: Window{Warmup: -1, Measure: strict.Duration(5 * time.Second), Cooldown: -1},
 		Trace:  Trace{Record: "none", Cap: 64 << 20},

@@ -99,7 +99,7 @@ protocol: pbft
 f: 1
 options: {batch: {max: 32, delay: 5ms}, order: lifo}
 clients: 8
-workload: {app: market, kind: open, arrivals: mmpp, rate: 500/s, mix: {auction: 3, channel: 1}, options: {devices: 20}}
+workload: {app: market, kind: open, arrivals: "mmpp:ratio=10", rate: 500/s, mix: {auction: 3, channel: 1}, options: {devices: 20}}
 topology: metro
 transport: datagram
 loss: 5%
@@ -144,6 +144,9 @@ func TestMistakes(t *testing.T) {
 		{"{protocol: pbft, workload: {kind: open, rate: 5/s, outstanding: 2}}", "outstanding belongs to a closed workload"},
 		{"{protocol: pbft, workload: {rate: 5/s}}", "rate belongs to an open workload"},
 		{"{protocol: pbft, workload: {outstanding: 5}}", "pbft lets a client have 4 requests open, not 5"},
+		{"{protocol: pbft, workload: {kind: open, arrivals: poison, rate: 5/s}}", `did you mean "poisson"?`},
+		{"{protocol: pbft, workload: {kind: open, arrivals: 'mmpp:ratio=0', rate: 5/s}}", "workload.arrivals: "},
+		{"{protocol: pbft, workload: {arrivals: poisson}}", "arrivals belongs to an open workload"},
 		{"{protocol: pbft, workload: {app: market, mix: {aution: 1}}}", `did you mean "auction"?`},
 		{"{protocol: pbft, workload: {app: market, mix: {auction: 0}}}", "all weights are 0"},
 		{"{protocol: pbft, workload: {app: market, mix: {auction: -1}}}", "a weight is 0 to 1000000"},

@@ -67,7 +67,7 @@ mix: {b: 1, a: 2}
 	var o outer
 	require.NoError(t, d.Decode(&o))
 	require.Equal(t, outer{
-		Name: "x", Mode: "sim", N: 4, On: true, Rate: 1_500_000, Loss: 5000, Theta: 990, Link: 100_000_000,
+		Name: "x", Mode: "sim", N: 4, On: true, Rate: 1_500_000_000, Loss: 5000, Theta: 990, Link: 100_000_000,
 		In:   inner{At: 90_000_000_000, Size: 4000, Nodes: []int{0, 2}},
 		List: []inner{{At: 5_000_000}, {At: 7_000}},
 		Mix:  map[string]int{"a": 2, "b": 1},
@@ -207,8 +207,8 @@ func TestTextIsReadBack(t *testing.T) {
 }
 
 func TestQuantitiesPrintShort(t *testing.T) {
-	require.Equal(t, "10k/s", Rate(10_000_000).String())
-	require.Equal(t, "0.5/s", Rate(500).String())
+	require.Equal(t, "10k/s", Rate(10_000_000_000).String())
+	require.Equal(t, "0.5/s", Rate(500_000).String())
 	require.Equal(t, "0/s", Rate(0).String())
 	require.Equal(t, "1500ms", Duration(1_500_000_000).String())
 	require.Equal(t, "0ns", Duration(0).String())

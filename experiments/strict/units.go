@@ -23,8 +23,8 @@ type Based interface{ Base() any }
 type (
 	// Duration in nanoseconds, written 5ms or 1m30s.
 	Duration int64
-	// Rate in thousandths of a request per second, written 10k/s, 0.5/s or
-	// 30/min. Thousandths, because edge workloads are slower than one per second.
+	// Rate in millionths of a request per second, written 10k/s, 0.5/s or
+	// 30/min. Millionths, because edge workloads are slower than one per second.
 	Rate int64
 	// Bytes is a size, written 200B, 4kB or 1MiB.
 	Bytes int64
@@ -40,7 +40,7 @@ type (
 func (d Duration) Std() time.Duration { return time.Duration(d) }
 
 // PerSecond returns whole requests per second, rounded down.
-func (r Rate) PerSecond() int64 { return int64(r) / 1000 }
+func (r Rate) PerSecond() int64 { return int64(r) / 1e6 }
 
 // Base implements Based.
 func (d Duration) Base() any { return int64(d) }
@@ -77,12 +77,12 @@ var durationUnits = []unit{
 }
 
 var rateUnits = []unit{
-	{"/s", 1000, 1},
-	{"k/s", 1e6, 1},
-	{"M/s", 1e9, 1},
-	{"/min", 1000, 60},
-	{"k/min", 1e6, 60},
-	{"/h", 1000, 3600},
+	{"/s", 1e6, 1},
+	{"k/s", 1e9, 1},
+	{"M/s", 1e12, 1},
+	{"/min", 1e6, 60},
+	{"k/min", 1e9, 60},
+	{"/h", 1e6, 3600},
 }
 
 var byteUnits = []unit{
@@ -274,7 +274,7 @@ func (d Duration) String() string {
 }
 
 func (r Rate) String() string {
-	return print(int64(r), unit{"M/s", 1e9, 1}, unit{"k/s", 1e6, 1}, unit{"/s", 1000, 1})
+	return print(int64(r), unit{"M/s", 1e12, 1}, unit{"k/s", 1e9, 1}, unit{"/s", 1e6, 1})
 }
 
 func (b Bytes) String() string {
