@@ -1,0 +1,68 @@
+package kv
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/edgebft/edgebft/protocols"
+)
+
+// Mix holds the relative shares of the kinds of operation.
+type Mix struct{ Get, Put, CAS int }
+
+// Classes names the classes of the generator's operations by their index.
+func Classes() []string { return []string{"get", "put", "cas"} }
+
+// Generator makes operations on keys that pick draws. Every value that it writes
+// is new, which lets a history say more. It implements load.Generator.
+type Generator struct {
+	mix    Mix
+	pick   func(x uint64) int
+	r      *rand.PCG
+	counts []uint64
+	// seen[k] is the last value of key k that some client saw: what the next
+	// compare-and-swap expects.
+	seen []uint64
+}
+
+// NewGenerator returns a generator for keys registers. pick maps a uniform 64-bit
+// value to a key.
+func NewGenerator(mix Mix, keys, clients int, pick func(x uint64) int, seed1, seed2 uint64) (*Generator, error) {
+	if keys < 1 || keys > MaxKeys {
+		return nil, fmt.Errorf("kv: %d keys; allowed is 1 to %d", keys, MaxKeys)
+	}
+	if sum := mix.Get + mix.Put + mix.CAS; mix.Get < 0 || mix.Put < 0 || mix.CAS < 0 || sum < 1 || sum > 1<<30 {
+		return nil, fmt.Errorf("kv: mix of %d gets, %d puts, %d swaps; shares must not be negative, nor all 0", mix.Get, mix.Put, mix.CAS)
+	}
+	return &Generator{mix: mix, pick: pick, r: rand.NewPCG(seed1, seed2), counts: make([]uint64, clients), seen: make([]uint64, keys)}, nil
+}
+
+// Next implements load.Generator.
+func (g *Generator) Next(client int, _ protocols.Time) (uint8, []byte, bool) {
+	key := g.pick(g.r.Uint64())
+	in := Input{Key: uint32(key)}
+	total := uint64(g.mix.Get + g.mix.Put + g.mix.CAS)
+	switch x := int(g.r.Uint64() >> 32 * total >> 32); {
+	case x < g.mix.Get:
+		in.Kind = Get
+	case x < g.mix.Get+g.mix.Put:
+		in.Kind = Put
+	default:
+		in.Kind, in.Expected = CAS, g.seen[key]
+	}
+	if in.Kind != Get {
+		g.counts[client]++
+		in.Value = uint64(client+1)<<40 | g.counts[client]
+	}
+	return uint8(in.Kind - Get), in.Append(nil), true
+}
+
+// Result implements load.Generator. A mismatch is an answer, not a refusal.
+func (g *Generator) Result(_ int, _ protocols.Time, op, result []byte) protocols.Outcome {
+	in, out, err := Decode(op, result)
+	if err != nil || out.Unknown || out.Status > Mismatch {
+		return protocols.Rejected
+	}
+	_, g.seen[in.Key] = Step(out.Previous, in, out)
+	return protocols.Done
+}
