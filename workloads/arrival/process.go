@@ -256,3 +256,9 @@ func betaDraw(r *rand.PCG, over time.Duration) func() time.Duration {
 		return time.Duration(below(u[2], uint64(over)))
 	}
 }
+
+// Exponential maps a uniform 64-bit value to an exponentially distributed time
+// with this mean, at least 1 ns.
+func Exponential(x uint64, mean time.Duration) time.Duration {
+	return time.Duration(scaleLog(negLog2(x), uint64(mean)))
+}
