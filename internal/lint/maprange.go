@@ -199,7 +199,7 @@ func (l *loop) extreme(s *ast.IfStmt) bool {
 	if a != e || b != x {
 		return false
 	}
-	class := ""
+	var class string
 	switch op {
 	case token.GTR, token.GEQ:
 		class = "max"

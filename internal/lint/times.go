@@ -94,7 +94,7 @@ func (t *times) fields(c *checker, spec *ast.TypeSpec) {
 	if !ok || obj == nil {
 		return
 	}
-	what := ""
+	var what string
 	switch typ := obj.Type(); {
 	case implements(typ, t.message):
 		what = "message"
