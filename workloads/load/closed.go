@@ -12,22 +12,22 @@ import (
 type ClosedConfig struct {
 	Config
 	// Think is the pause between a result and the next operation of the same
-	// client, 0..MaxTimeout; with Exponential it is the mean of one.
+	// user, 0..MaxTimeout; with Exponential it is the mean of one.
 	Think       time.Duration
 	Exponential bool
-	// Ramp spreads the first operations of the clients evenly over this time.
+	// Ramp spreads the first operations of the users evenly over this time.
 	Ramp time.Duration
 	// Purpose names the random stream of the think times; "" stands for "think".
 	Purpose string
 }
 
-// Closed is a closed loop: each client has one operation open.
+// Closed is a closed loop: each client keeps Config.Outstanding operations open.
 type Closed struct {
 	pool
 	cfg     ClosedConfig
 	rand    *rand.PCG
 	think   heap
-	starved ring[int] // clients that the generator had nothing for
+	starved ring[int] // users that the generator had nothing for
 	retry   protocols.Time
 }
 
@@ -55,8 +55,8 @@ func (l *Closed) Start(env protocols.LoadEnv, clients int) {
 	l.start(env, clients)
 	l.rand = rand.NewPCG(env.Stream(l.cfg.Purpose))
 	now := env.Now()
-	for c := range clients {
-		l.think.push(event{now.Add(l.cfg.Ramp / time.Duration(clients) * time.Duration(c)), c})
+	for u := range l.slots {
+		l.think.push(event{now.Add(l.cfg.Ramp / time.Duration(len(l.slots)) * time.Duration(u)), u})
 	}
 	l.Wake(now)
 }
@@ -69,18 +69,18 @@ func (l *Closed) Wake(now protocols.Time) {
 		l.retryStarved()
 	}
 	for len(l.think) > 0 && l.think[0].at <= now {
-		l.next(l.think.pop().client)
+		l.next(l.think.pop().user)
 	}
 	l.schedule(now)
 }
 
-func (l *Closed) next(client int) {
-	if !l.submit(client, l.env.Now()) {
-		l.starved.push(client)
+func (l *Closed) next(user int) {
+	if !l.submit(user, l.env.Now()) {
+		l.starved.push(user)
 	}
 }
 
-// retryStarved asks again for every client that got nothing, the first of them
+// retryStarved asks again for every user that got nothing, the first of them
 // first.
 func (l *Closed) retryStarved() {
 	l.retry = never
@@ -107,16 +107,17 @@ func (l *Closed) schedule(now protocols.Time) {
 func (l *Closed) Completed(client int, c protocols.Completion) {
 	now := l.env.Now()
 	l.expire(now)
-	if !l.completed(client, c) {
+	user := l.completed(client, c)
+	if user < 0 {
 		return
 	}
 	switch think := l.cfg.Think; {
 	case think == 0:
-		l.next(client)
+		l.next(user)
 	case l.cfg.Exponential:
-		l.think.push(event{now.Add(arrival.Exponential(l.rand.Uint64(), think)), client})
+		l.think.push(event{now.Add(arrival.Exponential(l.rand.Uint64(), think)), user})
 	default:
-		l.think.push(event{now.Add(think), client})
+		l.think.push(event{now.Add(think), user})
 	}
 	if l.starved.len() > 0 {
 		l.retryStarved()
@@ -124,15 +125,15 @@ func (l *Closed) Completed(client int, c protocols.Completion) {
 	l.schedule(now)
 }
 
-// event is the end of a client's think time. Events are totally ordered: a client
-// has one at most.
+// event is the end of a user's think time. Events are totally ordered: a user has
+// one at most.
 type event struct {
-	at     protocols.Time
-	client int
+	at   protocols.Time
+	user int
 }
 
 func (e event) before(f event) bool {
-	return e.at < f.at || e.at == f.at && e.client < f.client
+	return e.at < f.at || e.at == f.at && e.user < f.user
 }
 
 // heap is a binary heap of events.

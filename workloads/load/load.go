@@ -9,20 +9,27 @@ import (
 
 // Generator makes the operations of all clients of one process. It obeys the
 // determinism rules of a protocols.Node.
+//
+// A user is what has one operation open at a time: a client if Config.Outstanding
+// is 1, otherwise one of the Outstanding users that share a client. User u
+// belongs to client u/Outstanding.
 type Generator interface {
-	// Next returns the operation that this client shall submit now and its class.
+	// Next returns the operation that this user shall submit now and its class.
 	// ok is false if there is nothing for it at present. The operation must not
 	// be changed afterwards.
-	Next(client int, now protocols.Time) (class uint8, op []byte, ok bool)
+	Next(user int, now protocols.Time) (class uint8, op []byte, ok bool)
 	// Result is told the result of the operation that Next last gave to the
-	// client, and says how it ended: Done or Rejected.
-	Result(client int, now protocols.Time, op, result []byte) protocols.Outcome
+	// user, and says how it ended: Done or Rejected.
+	Result(user int, now protocols.Time, op, result []byte) protocols.Outcome
 }
 
 // Config is what both kinds of load share.
 type Config struct {
 	// Generator builds the generator when the load starts.
-	Generator func(env protocols.LoadEnv, clients int) Generator
+	Generator func(env protocols.LoadEnv, users int) Generator
+	// Outstanding is how many operations a client may have open, at most the
+	// protocol's Entry.Outstanding; 0 stands for 1.
+	Outstanding int
 	// Timeout of an operation; 0 is none.
 	Timeout time.Duration
 	// Unsent is the class of samples of operations that were never submitted.
@@ -32,6 +39,9 @@ type Config struct {
 // Retry is how often a generator that had nothing is asked again.
 const Retry = 10 * time.Millisecond
 
+// MaxOutstanding bounds Config.Outstanding.
+const MaxOutstanding = 1 << 16
+
 // MaxTimeout bounds Config.Timeout and think times.
 const MaxTimeout = time.Hour
 
@@ -39,6 +49,10 @@ func (c *Config) check() error {
 	if c.Generator == nil {
 		return fmt.Errorf("load: a generator is missing")
 	}
+	if c.Outstanding < 0 || c.Outstanding > MaxOutstanding {
+		return fmt.Errorf("load: %d operations open per client; allowed is 1 to %d", c.Outstanding, MaxOutstanding)
+	}
+	c.Outstanding = max(c.Outstanding, 1)
 	return checkDuration("timeout", c.Timeout)
 }
 
@@ -62,7 +76,7 @@ type Stats struct {
 	Starved uint64
 }
 
-// slot is one client.
+// slot is one user.
 type slot struct {
 	busy, late     bool
 	class          uint8
@@ -72,12 +86,12 @@ type slot struct {
 }
 
 type deadline struct {
-	at     protocols.Time
-	client int
-	id     uint64
+	at   protocols.Time
+	user int
+	id   uint64
 }
 
-// pool is what both loads do with their clients.
+// pool is what both loads do with their users.
 type pool struct {
 	cfg       Config
 	env       protocols.LoadEnv
@@ -92,8 +106,8 @@ type pool struct {
 
 func (p *pool) start(env protocols.LoadEnv, clients int) {
 	p.env = env
-	p.gen = p.cfg.Generator(env, clients)
-	p.slots = make([]slot, clients)
+	p.slots = make([]slot, clients*p.cfg.Outstanding)
+	p.gen = p.cfg.Generator(env, len(p.slots))
 	p.pending = never
 }
 
@@ -106,50 +120,61 @@ func (p *pool) wakeAt(at protocols.Time) {
 }
 
 // submit asks the generator and invokes. It reports whether there was something.
-func (p *pool) submit(client int, intended protocols.Time) bool {
+func (p *pool) submit(user int, intended protocols.Time) bool {
 	now := p.env.Now()
-	class, op, ok := p.gen.Next(client, now)
+	class, op, ok := p.gen.Next(user, now)
 	if !ok {
 		p.stats.Starved++
 		return false
 	}
 	p.lastID++
-	p.slots[client] = slot{busy: true, class: class, id: p.lastID, op: op, intended: intended, sent: now}
+	p.slots[user] = slot{busy: true, class: class, id: p.lastID, op: op, intended: intended, sent: now}
 	if p.cfg.Timeout > 0 {
-		p.deadlines.push(deadline{intended.Add(p.cfg.Timeout), client, p.lastID})
+		p.deadlines.push(deadline{intended.Add(p.cfg.Timeout), user, p.lastID})
 	}
 	p.stats.Submitted++
 	p.stats.Open++
-	p.env.Invoke(client, p.lastID, op)
+	p.env.Invoke(user/p.cfg.Outstanding, p.lastID, op)
 	return true
 }
 
-// completed frees the client; it reports false for a completion that belongs to
-// nothing open.
-func (p *pool) completed(client int, c protocols.Completion) bool {
-	if client < 0 || client >= len(p.slots) {
-		return false
+// completed frees the user that waited for c and returns it, or -1 for a
+// completion that belongs to nothing open.
+func (p *pool) completed(client int, c protocols.Completion) int {
+	user := p.find(client, c.ID)
+	if user < 0 {
+		return -1
 	}
-	s := &p.slots[client]
-	if !s.busy || s.id != c.ID {
-		return false
-	}
+	s := &p.slots[user]
 	now := p.env.Now()
-	outcome := p.gen.Result(client, now, s.op, c.Result)
+	outcome := p.gen.Result(user, now, s.op, c.Result)
 	if !s.late {
 		p.env.Record(protocols.Sample{Class: s.class, Intended: s.intended, Sent: s.sent, Finished: now, Outcome: outcome, Retransmissions: c.Retransmissions})
 	}
 	*s = slot{}
 	p.stats.Completed++
 	p.stats.Open--
-	return true
+	return user
+}
+
+func (p *pool) find(client int, id uint64) int {
+	first := client * p.cfg.Outstanding
+	if client < 0 || first >= len(p.slots) {
+		return -1
+	}
+	for u := first; u < first+p.cfg.Outstanding; u++ {
+		if p.slots[u].busy && p.slots[u].id == id {
+			return u
+		}
+	}
+	return -1
 }
 
 // expire records the time-outs up to now.
 func (p *pool) expire(now protocols.Time) {
 	for p.deadlines.len() > 0 {
 		d := p.deadlines.front()
-		s := &p.slots[d.client]
+		s := &p.slots[d.user]
 		open := s.busy && s.id == d.id && !s.late
 		if open && d.at > now {
 			return

@@ -2,6 +2,7 @@ package load
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,15 +15,16 @@ import (
 
 // world is a host with one server that answers each operation after a delay.
 type world struct {
-	t       require.TestingT
-	load    protocols.Load
-	now     protocols.Time
-	wake    protocols.Time
-	delay   func(client int, id uint64) time.Duration // negative: never answers
-	open    map[int]uint64
-	pending []completion
-	samples []protocols.Sample
-	invoked []invocation
+	t           require.TestingT
+	load        protocols.Load
+	now         protocols.Time
+	wake        protocols.Time
+	delay       func(client int, id uint64) time.Duration // negative: never answers
+	open        map[int][]uint64
+	outstanding int
+	pending     []completion
+	samples     []protocols.Sample
+	invoked     []invocation
 }
 
 type completion struct {
@@ -45,8 +47,9 @@ func (w *world) Stream(purpose string) (uint64, uint64) { return uint64(len(purp
 func (w *world) Record(s protocols.Sample)              { w.samples = append(w.samples, s) }
 
 func (w *world) Invoke(client int, id uint64, op []byte) {
-	require.NotContains(w.t, w.open, client, "one operation per client")
-	w.open[client] = id
+	require.NotContains(w.t, w.open[client], id)
+	w.open[client] = append(w.open[client], id)
+	require.LessOrEqual(w.t, len(w.open[client]), max(w.outstanding, 1))
 	w.invoked = append(w.invoked, invocation{w.now, client, string(op)})
 	if d := w.delay(client, id); d >= 0 {
 		w.pending = append(w.pending, completion{w.now.Add(d), client, protocols.Completion{ID: id, Result: []byte("r"), Retransmissions: 3}})
@@ -55,8 +58,11 @@ func (w *world) Invoke(client int, id uint64, op []byte) {
 
 // run starts the load with this many clients and plays until end.
 func run(t require.TestingT, l protocols.Load, clients int, end time.Duration, delay func(int, uint64) time.Duration) *world {
-	w := &world{t: t, load: l, wake: never, delay: delay, open: map[int]uint64{}, now: 1000}
+	w := &world{t: t, load: l, wake: never, delay: delay, open: map[int][]uint64{}, now: 1000}
 	last := w.now.Add(end)
+	if c, ok := l.(*Closed); ok {
+		w.outstanding = c.pool.cfg.Outstanding
+	}
 	l.Start(w, clients)
 	for {
 		best := -1
@@ -70,7 +76,8 @@ func run(t require.TestingT, l protocols.Load, clients int, end time.Duration, d
 			c := w.pending[best]
 			w.pending = append(w.pending[:best], w.pending[best+1:]...)
 			w.now = c.at
-			delete(w.open, c.client)
+			i := slices.Index(w.open[c.client], c.c.ID)
+			w.open[c.client] = slices.Delete(w.open[c.client], i, i+1)
 			l.Completed(c.client, c.c)
 		case w.wake <= last:
 			require.GreaterOrEqual(t, w.wake, w.now, "no wake-up in the past")
@@ -140,6 +147,17 @@ func TestClosedLoop(t *testing.T) {
 		require.Equal(t, 3, s.Retransmissions)
 	}
 	require.Equal(t, 150, g.results)
+}
+
+func TestClosedLoopWithSeveralOperationsPerClient(t *testing.T) {
+	g := &script{}
+	l, err := NewClosed(ClosedConfig{Config: Config{Generator: g.build, Outstanding: 3}})
+	require.NoError(t, err)
+	w := run(t, l, 2, time.Second, func(_ int, id uint64) time.Duration { return time.Duration(10+id%3) * ms })
+	require.Equal(t, 6, l.Stats().Open)
+	require.InDelta(t, 6*1000/11, l.Stats().Completed, 30)
+	require.Len(t, w.open[0], 3)
+	require.Len(t, w.open[1], 3)
 }
 
 func TestClosedLoopRampSpreadsTheStart(t *testing.T) {
@@ -267,9 +285,9 @@ func TestEveryArrivalIsAccountedFor(t *testing.T) {
 		s := o.Stats()
 		n := outcomes(w)
 		late := 0 // timed out, still open
-		for c, id := range w.open {
-			require.Equal(t, id, o.slots[c].id)
-			if o.slots[c].late {
+		for i := range o.slots {
+			require.Equal(t, o.slots[i].busy, len(w.open[i]) == 1)
+			if o.slots[i].late {
 				late++
 			}
 		}
@@ -316,6 +334,7 @@ func TestConfigurationIsChecked(t *testing.T) {
 		want string
 	}{
 		{ClosedConfig{}, "generator is missing"},
+		{ClosedConfig{Config: Config{Generator: good.Generator, Outstanding: -1}}, "allowed is 1 to"},
 		{ClosedConfig{Config: good, Think: 2 * time.Hour}, "think time is 2h"},
 		{ClosedConfig{Config: good, Ramp: -1}, "ramp is -1ns"},
 	} {
@@ -336,7 +355,7 @@ func TestForeignCompletionsAreIgnored(t *testing.T) {
 
 func BenchmarkClosed(b *testing.B) {
 	l, _ := NewClosed(ClosedConfig{Config: Config{Generator: (&script{}).build, Timeout: time.Second}})
-	w := &world{t: b, load: l, wake: never, delay: fixed(-1), open: map[int]uint64{}}
+	w := &world{t: b, load: l, wake: never, delay: fixed(-1), open: map[int][]uint64{}}
 	l.Start(w, 1)
 	b.ReportAllocs()
 	id := uint64(0)

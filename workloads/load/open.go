@@ -70,8 +70,8 @@ func (o *Open) Start(env protocols.LoadEnv, clients int) {
 		panic("load: checked configuration: " + err.Error())
 	}
 	o.process, o.base = process, env.Now()
-	for c := range clients {
-		o.idle.push(c)
+	for u := range o.slots {
+		o.idle.push(u)
 	}
 	o.advance()
 	o.Wake(o.base)
@@ -119,17 +119,17 @@ func (o *Open) arrive(intended protocols.Time) {
 	o.stats.MostWaiting = max(o.stats.MostWaiting, o.waiting.len())
 }
 
-// give hands an arrival to the idle client whose turn it is.
+// give hands an arrival to the idle user whose turn it is.
 func (o *Open) give(intended protocols.Time) bool {
-	client := o.idle.front()
-	if !o.submit(client, intended) {
+	user := o.idle.front()
+	if !o.submit(user, intended) {
 		return false
 	}
 	o.idle.pop()
 	return true
 }
 
-// serve hands waiting arrivals to idle clients.
+// serve hands waiting arrivals to idle users.
 func (o *Open) serve() {
 	for o.waiting.len() > 0 && o.idle.len() > 0 && o.give(o.waiting.front()) {
 		o.waiting.pop()
@@ -168,10 +168,11 @@ func (o *Open) Completed(client int, c protocols.Completion) {
 	now := o.env.Now()
 	o.expire(now)
 	o.giveUp(now)
-	if !o.completed(client, c) {
+	user := o.completed(client, c)
+	if user < 0 {
 		return
 	}
-	o.idle.push(client)
+	o.idle.push(user)
 	if o.waiting.len() > 0 {
 		o.serve()
 		o.schedule(now)
