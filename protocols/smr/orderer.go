@@ -50,6 +50,9 @@ type Shell interface {
 	// Behind says that the state at slot is vouched for by the holders (replica
 	// numbers) and that this replica cannot reach it by ordering.
 	Behind(slot uint64, digest protocols.Digest, holders []int)
+	// Done reports whether a request was executed already, so that nobody waits for
+	// it any more.
+	Done(k protocols.RequestKey) bool
 	// Abandoned says that this replica, as primary, proposed the batch in a view
 	// that was left before it was prepared.
 	Abandoned(batch []protocols.Request)

@@ -45,8 +45,6 @@ type ReplicaOptions struct {
 	TransferTimeout time.Duration
 	// SignFor is how long the clients of an abandoned proposal have to sign.
 	SignFor time.Duration
-	// ExecuteEarly is a deliberate bug for tests: see NewReplica.
-	executeEarly bool
 }
 
 type delivered struct {
@@ -187,10 +185,6 @@ func (x *Replica) Ready(r *protocols.Request, sealed bool) bool {
 // Accepted implements Shell.
 func (x *Replica) Accepted(slot uint64, digest protocols.Digest, batch []protocols.Request) {
 	x.check(slot, digest, batch)
-	if x.opt.executeEarly {
-		x.queue = append(x.queue, delivered{slot: slot, digest: digest, batch: batch})
-		x.execute()
-	}
 }
 
 func (x *Replica) check(slot uint64, digest protocols.Digest, batch []protocols.Request) *batchCheck {
@@ -222,9 +216,6 @@ func (x *Replica) onChecked(m *protocols.Checked) {
 
 // Deliver implements Shell.
 func (x *Replica) Deliver(slot, view uint64, digest protocols.Digest, batch []protocols.Request) {
-	if x.opt.executeEarly {
-		return
-	}
 	if len(batch) > 0 {
 		x.check(slot, digest, batch)
 	}
@@ -309,6 +300,12 @@ func (x *Replica) Stable(slot uint64, digest protocols.Digest) {
 func (x *Replica) adopt(slot uint64, digest protocols.Digest, snapshot []byte) {
 	x.transfer.serve(slot, digest, snapshot)
 	x.env.Compact(&StateRecord{Slot: slot, Digest: digest, Snapshot: snapshot})
+}
+
+// Done implements Shell.
+func (x *Replica) Done(k protocols.RequestKey) bool {
+	_, _, done := x.exec.Lookup(k)
+	return done
 }
 
 // Behind implements Shell.

@@ -1,0 +1,216 @@
+package pbft
+
+import (
+	"github.com/edgebft/edgebft/protocols"
+	"github.com/edgebft/edgebft/protocols/smr"
+)
+
+// Checkpoint implements smr.Orderer: the shell's state after seq has this digest.
+func (o *Orderer) Checkpoint(seq uint64, d protocols.Digest) {
+	if seq <= o.h {
+		return
+	}
+	o.own = append(o.own, CheckpointEntry{seq, d})
+	o.countCheckpoint(int(o.cfg.Self), seq, d)
+	if o.learner == nil && !o.recovering {
+		o.env.Multicast(o.cfg.Replicas, &Checkpoint{Seq: seq, Digest: d})
+	}
+}
+
+// onCheckpoint handles CHECKPOINT.
+func (o *Orderer) onCheckpoint(from protocols.NodeID, m *Checkpoint) {
+	if m.Seq <= o.h || m.Seq%uint64(o.cfg.Interval) != 0 {
+		return
+	}
+	if o.inWindow(m.Seq) {
+		o.countCheckpoint(int(from), m.Seq, m.Digest)
+		return
+	}
+	if m.Seq <= o.ahead[from].Seq {
+		return
+	}
+	o.ahead[from] = CheckpointEntry{m.Seq, m.Digest}
+	if o.Vouched(m.Seq, m.Digest) {
+		o.fallBehind(m.Seq, m.Digest)
+	}
+}
+
+func (o *Orderer) countCheckpoint(from int, seq uint64, d protocols.Digest) {
+	votes := o.checkpoints[seq]
+	if votes == nil {
+		votes = new(smr.Votes)
+		o.checkpoints[seq] = votes
+	}
+	votes.Add(from, d)
+	o.checkStable(seq, votes)
+}
+
+// checkStable makes a checkpoint stable when 2f+1 replicas agree on it and this
+// replica has that state itself.
+func (o *Orderer) checkStable(seq uint64, votes *smr.Votes) {
+	d, count := votes.Leader()
+	if count < o.quorum-o.cfg.mutate.skipStability {
+		return
+	}
+	for _, own := range o.own {
+		if own.Seq != seq {
+			continue
+		}
+		if own.Digest == d {
+			o.makeStable(seq, d)
+			return
+		}
+		o.env.Emit(protocols.Event{Kind: protocols.EventProtocol, Seq: seq, Digest: own.Digest, Note: "own state differs from the stable checkpoint"})
+		o.shell.Behind(seq, d, votes.Voters(d))
+		return
+	}
+	if o.delivered < seq && seq > o.target.Seq {
+		// Probably the last votes are still on their way: wait for the next tick.
+		o.target = CheckpointEntry{seq, d}
+		o.armResend()
+	}
+}
+
+// Vouched implements smr.Orderer: f+1 replicas sent this checkpoint.
+func (o *Orderer) Vouched(seq uint64, d protocols.Digest) bool {
+	return len(o.holders(seq, d)) >= o.weak
+}
+
+// holders lists the replicas that sent this checkpoint.
+func (o *Orderer) holders(seq uint64, d protocols.Digest) []int {
+	var out []int
+	if votes := o.checkpoints[seq]; votes != nil {
+		out = votes.Voters(d)
+	}
+	for i, a := range o.ahead {
+		if a.Seq == seq && a.Digest == d {
+			out = append(out, i)
+		}
+	}
+	if len(out) < o.weak && o.target.Seq == seq && o.target.Digest == d && o.newView != nil && o.newView.Stable == seq {
+		// The NEW-VIEW's checkpoint rests on f+1 VIEW-CHANGEs.
+		for i := range o.cfg.Replicas {
+			if e, ok := o.vcs[vcKey{o.newView.View, protocols.NodeID(i)}]; ok && hasCheckpoint(e.vc, seq, d) && !contains(out, i) {
+				out = append(out, i)
+			}
+		}
+	}
+	return out
+}
+
+func contains(list []int, x int) bool {
+	for _, y := range list {
+		if x == y {
+			return true
+		}
+	}
+	return false
+}
+
+func hasCheckpoint(vc *ViewChange, seq uint64, d protocols.Digest) bool {
+	for _, c := range vc.Checkpoints {
+		if c.Seq == seq && c.Digest == d {
+			return true
+		}
+	}
+	return false
+}
+
+// fallBehind asks the shell to fetch a state that ordering will not reach.
+func (o *Orderer) fallBehind(seq uint64, d protocols.Digest) {
+	if seq <= o.delivered && seq <= o.h {
+		return
+	}
+	if seq > o.target.Seq {
+		o.target = CheckpointEntry{seq, d}
+	}
+	o.armResend()
+	o.shell.Behind(seq, d, o.holders(seq, d))
+}
+
+// makeStable moves the low watermark h to seq and drops the log up to it.
+func (o *Orderer) makeStable(seq uint64, d protocols.Digest) {
+	o.env.Emit(protocols.Event{Kind: protocols.EventCheckpoint, View: o.view, Seq: seq, Digest: d})
+	o.shell.Stable(seq, d)
+	o.moveWindow(seq, d)
+}
+
+// Jump implements smr.Orderer.
+func (o *Orderer) Jump(seq uint64, d protocols.Digest) {
+	if seq <= o.h {
+		return
+	}
+	o.delivered = max(o.delivered, seq)
+	if o.delivered > seq {
+		// The state went back to the checkpoint (it had diverged): deliver again.
+		o.delivered = seq
+	}
+	o.next = max(o.next, seq)
+	var done []protocols.RequestKey
+	o.pending.Each(func(r *protocols.Request) bool {
+		if o.shell.Done(r.Key()) {
+			done = append(done, r.Key())
+		}
+		return true
+	})
+	for _, k := range done {
+		o.pending.Remove(k)
+	}
+	o.moveWindow(seq, d)
+	o.deliver()
+}
+
+func (o *Orderer) moveWindow(seq uint64, d protocols.Digest) {
+	old := o.h
+	o.h, o.hDigest = seq, d
+	o.highest = max(o.highest, seq)
+	for n := old + 1; n <= old+uint64(o.cfg.Window) && n <= seq; n++ {
+		s := o.log.peek(n)
+		if s == nil {
+			continue
+		}
+		if s.held != nil {
+			o.heldSlots--
+		}
+		for i := range s.batch {
+			delete(o.inFlight, s.batch[i].Key())
+		}
+		s.reset(0)
+	}
+	keep := o.own[:0]
+	for _, c := range o.own {
+		if c.Seq > seq {
+			keep = append(keep, c)
+		}
+	}
+	o.own = keep
+	for n := old + 1; n <= seq; n++ {
+		if n%uint64(o.cfg.Interval) == 0 {
+			delete(o.checkpoints, n)
+		}
+		if n-old > uint64(o.cfg.Window) {
+			break
+		}
+	}
+	if o.target.Seq <= seq {
+		o.target = CheckpointEntry{}
+	}
+	// Votes that were beyond the window may be inside now.
+	for i := range o.ahead {
+		if a := o.ahead[i]; a.Seq != 0 && (a.Seq <= seq || o.inWindow(a.Seq)) {
+			o.ahead[i] = CheckpointEntry{}
+			if a.Seq > seq {
+				o.countCheckpoint(i, a.Seq, a.Digest)
+			}
+		}
+	}
+	if o.h != seq { // a later checkpoint became stable in the loop above
+		return
+	}
+	o.graduate()
+	o.applyChosen()
+	if o.cfg.Log {
+		o.env.Compact(o.summary())
+	}
+	o.tryPropose()
+}

@@ -1,0 +1,62 @@
+// Package pbft implements Practical Byzantine Fault Tolerance with the MAC-based
+// view change: Castro, Liskov, "Practical Byzantine Fault Tolerance and Proactive
+// Recovery", TOCS 2002 (called TOCS below), with what OSDI 1999 says of the common
+// case. It is used alone ([Protocol]) and, as an [Orderer], inside Backup and RBFT.
+//
+// # The paper's steps
+//
+//	REQUEST                    smr.Client.Invoke, smr.Replica.onRequest, Orderer.Submit
+//	PRE-PREPARE                Orderer.propose, Orderer.onPrePrepare, Orderer.accept
+//	PREPARE                    Orderer.prepare, Orderer.onPrepare
+//	COMMIT                     Orderer.advance, Orderer.onCommit
+//	execution, REPLY           Orderer.deliver, smr.Replica.execute, smr.Client.onReply
+//	CHECKPOINT, garbage        Orderer.Checkpoint, onCheckpoint, makeStable, moveWindow
+//	VIEW-CHANGE (sets C, P, Q) Orderer.startViewChange, viewChangeMessage, onViewChange
+//	VIEW-CHANGE-ACK            Orderer.onViewChange, onViewChangeAck
+//	NEW-VIEW (sets V, X)       Orderer.tryNewView, decide, onNewView, tryAccept, adoptView
+//	retransmission (STATUS)    Orderer.onResend, onStatus, resendVotes
+//	fetching batches           Orderer.fetchBatch, onFetchBatch, onBatch
+//	state transfer             Orderer.fallBehind, smr transfer, Orderer.Jump
+//	recovery, lost disk        recover, learner (QUERY-STABLE, REPLY-STABLE)
+//
+// Quorums follow n and f: 2f+1 stands for ceil((n+f+1)/2) and 2f PREPAREs for one
+// less, so that n > 3f+1 is safe (protocols.Quorum).
+//
+// # Decisions
+//
+//  1. Execution follows COMMIT; there is no tentative execution, so a request takes
+//     five one-way delays.
+//  2. 2f+1 matching COMMITs decide a slot also at a replica that has not prepared it
+//     (it lacked a PREPARE, the PRE-PREPARE, or accepted another proposal of a lying
+//     primary). At least f+1 of their senders are correct and have it in P, which is
+//     what the view change rests on; whether the learner is one of them does not
+//     matter. Such a replica sends no vote of its own.
+//  3. A replica that waits for a NEW-VIEW still counts COMMITs of the view it left: a
+//     decision stays a decision.
+//  4. A backup whose entry of a client's authenticator is bad holds the proposal
+//     until it has seen the request with a good one, or f+1 PREPAREs for the batch
+//     show that a correct replica has. If neither comes, the view changes, and the
+//     primary that proposed it asks those clients for signatures (package smr).
+//  5. The batch digest covers the clients' authenticators, so that a lying primary
+//     cannot give different replicas different ones under one digest.
+//  6. Q remembers the maxTracked digests with the highest views per slot. P is never
+//     dropped. Losing an old entry of Q may delay a view change, never break one.
+//  7. A replica votes for a slot fixed by NEW-VIEW once it holds the batch, so f+1
+//     correct replicas hold whatever prepares.
+//  8. The timer for a NEW-VIEW starts when 2f+1 replicas are known to be on their way
+//     to that view or a later one. The paper counts VIEW-CHANGEs for that view only,
+//     with which replicas that passed each other on lossy links can wait for ever.
+//  9. f+1 replicas that claim, in STATUS, to take part in a view on the strength of a
+//     NEW-VIEW with this digest are accepted in place of the VIEW-CHANGEs behind it:
+//     one of them is correct and has checked them. Laggards get in this way.
+//  10. Suspicion: nothing was delivered for the time-out while something waited, or
+//     one request waited Fairness times as long although others were served. The
+//     time-out doubles with each view change that brings no progress.
+//  11. A replica without its disk counts as faulty until its own stable checkpoint is
+//     a full window above what any replica it asked had executed; until then it
+//     follows and executes but sends no vote (type learner).
+//  12. With option log off, a restarted replica is treated as one without its disk.
+//
+// What it is not: no dynamic membership, no read-only optimisation, no proactive
+// key refreshment.
+package pbft

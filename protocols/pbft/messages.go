@@ -1,0 +1,281 @@
+package pbft
+
+//go:generate go tool -modfile=../../tools/go.mod msgp -file=messages.go -o=messages_gen.go -tests=false -io=false
+
+//msgp:tuple PrePrepare
+//msgp:tuple Prepare
+//msgp:tuple Commit
+//msgp:tuple Checkpoint
+//msgp:tuple CheckpointEntry
+//msgp:tuple Entry
+//msgp:tuple ViewChange
+//msgp:tuple ViewChangeAck
+//msgp:tuple ViewChangeRef
+//msgp:tuple Chosen
+//msgp:tuple NewView
+//msgp:tuple Status
+//msgp:tuple FetchBatch
+//msgp:tuple Batch
+//msgp:tuple FetchViewChange
+//msgp:tuple ViewChangeCopy
+//msgp:tuple QueryStable
+//msgp:tuple ReplyStable
+//msgp:tuple PreparedRecord
+//msgp:tuple CommittedRecord
+//msgp:tuple LearnerRecord
+//msgp:tuple Summary
+//msgp:limit arrays:65536 maps:0
+//msgp:replace protocols.Digest with:[32]byte
+//msgp:replace protocols.NodeID with:int32
+
+import "github.com/edgebft/edgebft/protocols"
+
+// Tags of this package.
+const (
+	TagPrePrepare      protocols.Tag = 0x0201
+	TagPrepare         protocols.Tag = 0x0202
+	TagCommit          protocols.Tag = 0x0203
+	TagCheckpoint      protocols.Tag = 0x0204
+	TagViewChange      protocols.Tag = 0x0205
+	TagViewChangeAck   protocols.Tag = 0x0206
+	TagNewView         protocols.Tag = 0x0207
+	TagStatus          protocols.Tag = 0x0208
+	TagFetchBatch      protocols.Tag = 0x0209
+	TagBatch           protocols.Tag = 0x020a
+	TagFetchViewChange protocols.Tag = 0x020b
+	TagViewChangeCopy  protocols.Tag = 0x020c
+	TagQueryStable     protocols.Tag = 0x020d
+	TagReplyStable     protocols.Tag = 0x020e
+	TagPrepared        protocols.Tag = 0x0211
+	TagCommitted       protocols.Tag = 0x0212
+	TagLearner         protocols.Tag = 0x0213
+	TagSummary         protocols.Tag = 0x0214
+)
+
+// MaxBatch bounds the requests of one batch, MaxWindow the log in slots, and
+// maxTracked the pre-prepared digests remembered per slot.
+const (
+	MaxBatch   = 4096
+	MaxWindow  = 4096
+	maxTracked = 8
+)
+
+// PrePrepare (PRE-PREPARE) is the primary's proposal for a slot. Digest covers the
+// batch, client authenticators included.
+type PrePrepare struct {
+	View, Seq uint64
+	Digest    protocols.Digest
+	Requests  []protocols.Request `msg:",limit=4096"`
+}
+
+// Prepare (PREPARE) is a backup's vote for the primary's proposal.
+type Prepare struct {
+	View, Seq uint64
+	Digest    protocols.Digest
+}
+
+// Commit (COMMIT) says that the sender has the proposal prepared.
+type Commit struct {
+	View, Seq uint64
+	Digest    protocols.Digest
+}
+
+// Checkpoint (CHECKPOINT) is the sender's state digest after slot Seq.
+type Checkpoint struct {
+	Seq    uint64
+	Digest protocols.Digest
+}
+
+// CheckpointEntry is one checkpoint in a VIEW-CHANGE.
+type CheckpointEntry struct {
+	Seq    uint64
+	Digest protocols.Digest
+}
+
+// Entry is (n, d, v) of the sets P and Q of a VIEW-CHANGE.
+type Entry struct {
+	Seq    uint64
+	Digest protocols.Digest
+	View   uint64
+}
+
+// ViewChange (VIEW-CHANGE) of the MAC-based protocol (TOCS 2002, section 4.5): the
+// sender leaves for View. Stable is its last stable checkpoint h, Checkpoints its
+// own checkpoints from there on, Prepared its set P (per slot the last view in
+// which a batch prepared), PrePrepared its set Q (per slot and digest the last view
+// in which it was pre-prepared). All lists ascend by slot; PrePrepared ascends by
+// digest within a slot.
+type ViewChange struct {
+	View        uint64
+	Replica     protocols.NodeID
+	Stable      uint64
+	Checkpoints []CheckpointEntry `msg:",limit=4097"`
+	Prepared    []Entry           `msg:",limit=4096"`
+	PrePrepared []Entry           `msg:",limit=32768"`
+}
+
+// ViewChangeAck (VIEW-CHANGE-ACK) tells the primary of View that the sender holds
+// the VIEW-CHANGE of Replica with this digest.
+type ViewChangeAck struct {
+	View    uint64
+	Replica protocols.NodeID
+	Digest  protocols.Digest
+}
+
+// ViewChangeRef names a VIEW-CHANGE by its sender and digest.
+type ViewChangeRef struct {
+	Replica protocols.NodeID
+	Digest  protocols.Digest
+}
+
+// Chosen is a slot's batch in the new view; the zero digest is the null request.
+type Chosen struct {
+	Seq    uint64
+	Digest protocols.Digest
+}
+
+// NewView (NEW-VIEW) starts View: the VIEW-CHANGEs it rests on (set V) and what
+// follows from them (set X): the checkpoint to start from and a digest for each
+// slot after it.
+type NewView struct {
+	View         uint64
+	ViewChanges  []ViewChangeRef `msg:",limit=16384"`
+	Stable       uint64
+	StableDigest protocols.Digest
+	Chosen       []Chosen `msg:",limit=4096"`
+}
+
+// Status (STATUS) says where the sender stands, so that others can send again
+// what it lacks. NewView is the digest of the NEW-VIEW it follows, while active.
+type Status struct {
+	View              uint64
+	Active            bool
+	NewView           protocols.Digest
+	Stable, Delivered uint64
+}
+
+// FetchBatch (FETCH) asks for the batch with this digest, Batch (BATCH) answers.
+type FetchBatch struct {
+	Digest protocols.Digest
+}
+
+// Batch is a batch body; the receiver checks it by its digest.
+type Batch struct {
+	Requests []protocols.Request `msg:",limit=4096"`
+}
+
+// FetchViewChange asks for a VIEW-CHANGE that a NEW-VIEW refers to.
+type FetchViewChange struct {
+	View    uint64
+	Replica protocols.NodeID
+	Digest  protocols.Digest
+}
+
+// ViewChangeCopy answers it: the sender vouches that it holds this VIEW-CHANGE.
+type ViewChangeCopy struct {
+	ViewChange ViewChange
+}
+
+// QueryStable (QUERY-STABLE) is a recovering replica's question how far the others
+// are, ReplyStable (REPLY-STABLE) the answer: Reached is the highest slot the
+// sender has executed.
+type QueryStable struct {
+	Nonce uint64
+}
+
+// ReplyStable answers QueryStable.
+type ReplyStable struct {
+	Nonce   uint64
+	Reached uint64
+	View    uint64
+}
+
+// PreparedRecord logs that a slot prepared.
+type PreparedRecord struct {
+	View, Seq uint64
+	Digest    protocols.Digest
+}
+
+// CommittedRecord logs, lazily, that a slot was decided.
+type CommittedRecord struct {
+	View, Seq uint64
+	Digest    protocols.Digest
+}
+
+// LearnerRecord logs that the replica lost its disk and may not vote for slots up
+// to Above. Known is false while it still asks how far that is.
+type LearnerRecord struct {
+	Known bool
+	Above uint64
+}
+
+// Summary replaces the log at a stable checkpoint.
+type Summary struct {
+	View         uint64
+	Active       bool
+	VoteView     uint64
+	Stable       uint64
+	StableDigest protocols.Digest
+	Prepared     []Entry      `msg:",limit=4096"`
+	PrePrepared  []Entry      `msg:",limit=32768"`
+	Bodies       []Batch      `msg:",limit=32768"`
+	Committed    []Entry      `msg:",limit=4096"`
+	ViewChange   []ViewChange `msg:",limit=1"`
+	NewView      []NewView    `msg:",limit=1"`
+	Learner      LearnerRecord
+	Learning     bool
+}
+
+// Tag implements protocols.Message.
+func (*PrePrepare) Tag() protocols.Tag { return TagPrePrepare }
+
+// Tag implements protocols.Message.
+func (*Prepare) Tag() protocols.Tag { return TagPrepare }
+
+// Tag implements protocols.Message.
+func (*Commit) Tag() protocols.Tag { return TagCommit }
+
+// Tag implements protocols.Message.
+func (*Checkpoint) Tag() protocols.Tag { return TagCheckpoint }
+
+// Tag implements protocols.Message.
+func (*ViewChange) Tag() protocols.Tag { return TagViewChange }
+
+// Tag implements protocols.Message.
+func (*ViewChangeAck) Tag() protocols.Tag { return TagViewChangeAck }
+
+// Tag implements protocols.Message.
+func (*NewView) Tag() protocols.Tag { return TagNewView }
+
+// Tag implements protocols.Message.
+func (*Status) Tag() protocols.Tag { return TagStatus }
+
+// Tag implements protocols.Message.
+func (*FetchBatch) Tag() protocols.Tag { return TagFetchBatch }
+
+// Tag implements protocols.Message.
+func (*Batch) Tag() protocols.Tag { return TagBatch }
+
+// Tag implements protocols.Message.
+func (*FetchViewChange) Tag() protocols.Tag { return TagFetchViewChange }
+
+// Tag implements protocols.Message.
+func (*ViewChangeCopy) Tag() protocols.Tag { return TagViewChangeCopy }
+
+// Tag implements protocols.Message.
+func (*QueryStable) Tag() protocols.Tag { return TagQueryStable }
+
+// Tag implements protocols.Message.
+func (*ReplyStable) Tag() protocols.Tag { return TagReplyStable }
+
+// Tag implements protocols.Message.
+func (*PreparedRecord) Tag() protocols.Tag { return TagPrepared }
+
+// Tag implements protocols.Message.
+func (*CommittedRecord) Tag() protocols.Tag { return TagCommitted }
+
+// Tag implements protocols.Message.
+func (*LearnerRecord) Tag() protocols.Tag { return TagLearner }
+
+// Tag implements protocols.Message.
+func (*Summary) Tag() protocols.Tag { return TagSummary }

@@ -1,0 +1,301 @@
+package pbft
+
+import (
+	"github.com/edgebft/edgebft/protocols"
+)
+
+// tryPropose proposes what is pending, if this replica is an active primary.
+func (o *Orderer) tryPropose() { o.propose(false) }
+
+// propose assigns slots to pending requests within the pipeline and the
+// watermarks. due says that the batch delay has run out.
+func (o *Orderer) propose(due bool) {
+	if !o.active || o.recovering || o.learner != nil || !o.isPrimary() {
+		return
+	}
+	for o.pending.Len() > 0 {
+		inFlight := int(o.next - min(o.delivered, o.next))
+		if inFlight >= o.cfg.Pipeline || !o.inWindow(o.next+1) {
+			return
+		}
+		if !due && o.cfg.BatchDelay > 0 && inFlight > 0 && o.pending.Len() < o.cfg.BatchMax {
+			if o.batchTimer == 0 {
+				o.batchTimer = o.env.SetTimer(o.cfg.BatchDelay, timerBatch, 0)
+			}
+			return
+		}
+		due = false
+		size := 0
+		batch := make([]protocols.Request, 0, min(o.pending.Len(), o.cfg.BatchMax))
+		for len(batch) < o.cfg.BatchMax {
+			r, _ := o.pending.Oldest()
+			if r == nil || len(batch) > 0 && size+len(r.Op) > o.cfg.BatchBytes {
+				break
+			}
+			o.pending.Pop()
+			o.inFlight[r.Key()] = struct{}{}
+			size += len(r.Op)
+			batch = append(batch, *r)
+		}
+		o.next++
+		pp := &PrePrepare{View: o.view, Seq: o.next, Digest: batchDigest(o.env.Auth(), batch), Requests: batch}
+		s := o.log.at(pp.Seq)
+		o.accept(s, pp.Digest, batch)
+		s.voted = true
+		o.record(pp)
+		o.env.Multicast(o.cfg.Replicas, pp)
+		o.advance(s)
+	}
+}
+
+// accept makes d the proposal of the slot in the present view.
+func (o *Orderer) accept(s *slot, d protocols.Digest, batch []protocols.Request) {
+	s.accepted, s.digest, s.batch, s.hasBody = true, d, batch, true
+	s.held = nil
+	s.acceptedAt = o.env.Now()
+	s.keepBody(d, batch)
+	s.prePrepared(d, o.view)
+	o.highest = max(o.highest, s.seq)
+	o.shell.Accepted(s.seq, d, batch)
+}
+
+// onPrePrepare handles PRE-PREPARE: a backup accepts the primary's proposal if it
+// is of the present view and within the watermarks, it has accepted no other for
+// the slot, the digest is right, and every request is ready here; otherwise it
+// holds the proposal back until that is so.
+func (o *Orderer) onPrePrepare(from protocols.NodeID, m *PrePrepare, v protocols.Verdicts) {
+	if m.View > o.view || m.View == o.view && !o.active && o.learner == nil {
+		o.hold(from, m.View, m, v)
+		return
+	}
+	if m.View != o.voteView || !o.active && o.learner == nil || from != o.cfg.Primary(m.View) || from == o.cfg.Self ||
+		!o.inWindow(m.Seq) || m.Seq <= o.chosenTop || len(m.Requests) == 0 || len(m.Requests) > o.cfg.BatchMax {
+		return
+	}
+	s := o.log.at(m.Seq)
+	if s.accepted || s.held != nil {
+		first := s.digest
+		if s.held != nil {
+			first = s.held.Digest
+		}
+		if first != m.Digest {
+			o.env.Emit(protocols.Event{Kind: protocols.EventSuspect, View: m.View, Seq: m.Seq, Peer: from, Note: "two proposals for one slot"})
+		}
+		if !o.cfg.mutate.doubleDigest || first == m.Digest || s.prepared {
+			return
+		}
+		s.voted = false
+	}
+	if batchDigest(o.env.Auth(), m.Requests) != m.Digest {
+		o.env.Emit(protocols.Event{Kind: protocols.EventSuspect, View: m.View, Seq: m.Seq, Peer: from, Note: "digest does not match batch"})
+		return
+	}
+	s.held = m
+	s.acceptedAt = o.env.Now()
+	o.highest = max(o.highest, m.Seq)
+	s.heldUnready.Clear()
+	for i := range m.Requests {
+		if !v.OK(i) {
+			s.heldUnready.Add(i)
+		}
+	}
+	o.heldSlots++
+	o.reconsider(s)
+	o.watch()
+	o.armResend()
+}
+
+// reconsider accepts a held proposal if its requests are ready now, or if f+1
+// PREPAREs show that a correct replica found them ready.
+func (o *Orderer) reconsider(s *slot) {
+	m := s.held
+	if m == nil {
+		return
+	}
+	if o.cfg.StrictReady || s.prepares.Count(m.Digest) < o.weak {
+		for i := range m.Requests {
+			if !o.shell.Ready(&m.Requests[i], !s.heldUnready.Has(i)) {
+				return
+			}
+		}
+	}
+	o.heldSlots--
+	o.accept(s, m.Digest, m.Requests)
+	if o.learner == nil {
+		o.record(m)
+		o.prepare(s)
+	}
+	o.advance(s)
+}
+
+// Recheck implements smr.Orderer.
+func (o *Orderer) Recheck() {
+	if o.heldSlots == 0 {
+		return
+	}
+	o.log.each(o.h, o.reconsider)
+}
+
+// prepare sends PREPARE for the slot's proposal.
+func (o *Orderer) prepare(s *slot) {
+	s.voted = true
+	s.prepares.Add(int(o.cfg.Self), s.digest)
+	o.env.Multicast(o.cfg.Replicas, &Prepare{View: o.voteView, Seq: s.seq, Digest: s.digest})
+}
+
+// onPrepare handles PREPARE. The primary's proposal is its vote; a PREPARE of the
+// primary does not count.
+func (o *Orderer) onPrepare(from protocols.NodeID, m *Prepare) {
+	if m.View > o.view || m.View == o.view && !o.active {
+		o.hold(from, m.View, m, protocols.Verdicts{})
+		return
+	}
+	if m.View != o.voteView || !o.active || !o.inWindow(m.Seq) || from == o.cfg.Primary(m.View) {
+		return
+	}
+	s := o.log.at(m.Seq)
+	o.highest = max(o.highest, m.Seq)
+	s.prepares.Add(int(from), m.Digest)
+	if s.held != nil {
+		o.reconsider(s)
+	}
+	o.advance(s)
+	o.armResend()
+}
+
+// onCommit handles COMMIT. A replica that left its last view for the next still
+// learns what was decided there.
+func (o *Orderer) onCommit(from protocols.NodeID, m *Commit) {
+	if m.View > o.view || m.View == o.view && !o.active && o.learner == nil {
+		o.hold(from, m.View, m, protocols.Verdicts{})
+		return
+	}
+	if m.View != o.voteView || !o.inWindow(m.Seq) {
+		return
+	}
+	s := o.log.at(m.Seq)
+	o.highest = max(o.highest, m.Seq)
+	s.commits.Add(int(from), m.Digest)
+	o.advance(s)
+	o.armResend()
+}
+
+// advance moves a slot on: to prepared with the proposal and 2f matching PREPAREs,
+// to committed with 2f+1 matching COMMITs.
+func (o *Orderer) advance(s *slot) {
+	if o.cfg.mutate.executeEarly && s.accepted && s.hasBody && !s.committed {
+		s.committed = true
+		o.deliver()
+	}
+	if s.accepted && s.hasBody && s.voted && !s.prepared && o.active && s.prepares.Count(s.digest) >= o.quorum-1 {
+		s.prepared = true
+		s.hasP, s.p = true, Entry{Seq: s.seq, Digest: s.digest, View: o.voteView}
+		o.record(&PreparedRecord{View: o.voteView, Seq: s.seq, Digest: s.digest})
+		s.commits.Add(int(o.cfg.Self), s.digest)
+		o.env.Multicast(o.cfg.Replicas, &Commit{View: o.voteView, Seq: s.seq, Digest: s.digest})
+	}
+	if s.committed {
+		return
+	}
+	need := o.quorum - o.cfg.mutate.commitQuorum
+	if s.commits.Len() < need {
+		return
+	}
+	d, count := s.commits.Leader()
+	if count < need {
+		return
+	}
+	if !s.accepted || s.digest != d || !s.hasBody {
+		// Decided by others, on a batch that did not reach this replica.
+		batch, ok := s.body(d)
+		if !ok && s.held != nil && s.held.Digest == d {
+			batch, ok = s.held.Requests, true
+		}
+		if !ok {
+			o.fetchBatch(s, d)
+			return
+		}
+		s.batch, s.hasBody = batch, true
+		if !s.accepted {
+			if s.held != nil {
+				s.held = nil
+				o.heldSlots--
+			}
+			s.accepted, s.digest = true, d
+		}
+	}
+	s.committed = true
+	if s.digest != d {
+		// This replica voted for another proposal of a lying primary, and never
+		// votes twice.
+		s.digest, s.voted = d, false
+	}
+	if o.cfg.Log {
+		o.env.LogLazily(&CommittedRecord{View: o.voteView, Seq: s.seq, Digest: d})
+	}
+	o.deliver()
+}
+
+// deliver hands decided slots to the shell, in order.
+func (o *Orderer) deliver() {
+	progress := false
+	for {
+		s := o.log.peek(o.delivered + 1)
+		if s == nil || !s.committed || !o.inWindow(o.delivered+1) {
+			break
+		}
+		o.delivered++
+		o.env.Emit(protocols.Event{Kind: protocols.EventCommitted, View: o.voteView, Seq: s.seq, Digest: s.digest})
+		for i := range s.batch {
+			k := s.batch[i].Key()
+			o.pending.Remove(k)
+			delete(o.inFlight, k)
+		}
+		progress = progress || len(s.batch) > 0
+		o.shell.Deliver(s.seq, o.voteView, s.digest, s.batch)
+		if s.seq%uint64(o.cfg.Interval) == 0 {
+			o.shell.CheckpointDue(s.seq)
+		}
+	}
+	if progress {
+		o.failed = 0
+		o.waitingSince = o.env.Now()
+	}
+	o.next = max(o.next, o.delivered)
+	o.tryPropose()
+	o.watch()
+}
+
+// hold keeps a message of a view that this replica has not entered yet. Each
+// sender has a share; what exceeds it is lost and will be sent again on STATUS.
+func (o *Orderer) hold(from protocols.NodeID, view uint64, m protocols.Message, v protocols.Verdicts) {
+	if o.futureCount[from] >= min(heldMax, 4*o.cfg.Window) || o.learner != nil {
+		return
+	}
+	o.futureCount[from]++
+	o.future = append(o.future, futureMessage{from, view, m, v})
+}
+
+// replayHeld handles the messages held for the view just entered and drops those
+// of older ones.
+func (o *Orderer) replayHeld() {
+	held := o.future
+	o.future = nil
+	clear(o.futureCount)
+	for _, f := range held {
+		switch {
+		case f.view > o.view:
+			o.futureCount[f.from]++
+			o.future = append(o.future, f)
+		case f.view == o.view:
+			switch m := f.msg.(type) {
+			case *PrePrepare:
+				o.onPrePrepare(f.from, m, f.v)
+			case *Prepare:
+				o.onPrepare(f.from, m)
+			case *Commit:
+				o.onCommit(f.from, m)
+			}
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package pbft
+
+import (
+	"github.com/edgebft/edgebft/protocols"
+	"github.com/edgebft/edgebft/protocols/smr"
+)
+
+// slot is the log entry of one sequence number above the last stable checkpoint.
+type slot struct {
+	seq uint64
+
+	// The present vote view.
+	accepted    bool // digest is this view's proposal
+	digest      protocols.Digest
+	hasBody     bool
+	batch       []protocols.Request
+	prepares    smr.Votes
+	commits     smr.Votes
+	voted       bool // PREPARE sent, or this replica is the primary
+	prepared    bool
+	committed   bool
+	fetching    bool
+	acceptedAt  protocols.Time
+	held        *PrePrepare // waits until its requests are ready
+	heldUnready smr.Bitset  // requests whose authenticator failed here
+
+	// Across views: what VIEW-CHANGE reports.
+	hasP   bool
+	p      Entry
+	q      []Entry // at most maxTracked, newest view last
+	bodies []body  // of q and of fetched batches
+}
+
+type body struct {
+	digest protocols.Digest
+	batch  []protocols.Request
+}
+
+// startView forgets the votes of the view that was left.
+func (s *slot) startView() {
+	s.accepted, s.hasBody, s.voted, s.prepared, s.committed, s.fetching = false, false, false, false, false, false
+	s.digest, s.batch, s.held = protocols.Digest{}, nil, nil
+	s.prepares.Clear()
+	s.commits.Clear()
+	s.heldUnready.Clear()
+}
+
+// reset makes the slot stand for another sequence number.
+func (s *slot) reset(seq uint64) {
+	s.startView()
+	s.seq = seq
+	s.hasP, s.p = false, Entry{}
+	s.q = s.q[:0]
+	clear(s.bodies)
+	s.bodies = s.bodies[:0]
+}
+
+// prePrepared notes in Q that d was pre-prepared in view. The slot remembers the
+// maxTracked digests with the highest views; dropping an older one can cost
+// progress in a later view change, never safety.
+func (s *slot) prePrepared(d protocols.Digest, view uint64) {
+	for i := range s.q {
+		if s.q[i].Digest == d {
+			s.q = append(s.q[:i], s.q[i+1:]...)
+			break
+		}
+	}
+	if len(s.q) == maxTracked {
+		s.q = append(s.q[:0], s.q[1:]...)
+	}
+	s.q = append(s.q, Entry{Seq: s.seq, Digest: d, View: view})
+	kept := s.bodies[:0]
+	for _, b := range s.bodies {
+		if s.tracked(b.digest) {
+			kept = append(kept, b)
+		}
+	}
+	clear(s.bodies[len(kept):])
+	s.bodies = kept
+}
+
+func (s *slot) tracked(d protocols.Digest) bool {
+	if s.hasP && s.p.Digest == d || s.accepted && s.digest == d {
+		return true
+	}
+	for i := range s.q {
+		if s.q[i].Digest == d {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *slot) keepBody(d protocols.Digest, batch []protocols.Request) {
+	if _, ok := s.body(d); ok || d.IsZero() {
+		return
+	}
+	s.bodies = append(s.bodies, body{d, batch})
+}
+
+func (s *slot) body(d protocols.Digest) ([]protocols.Request, bool) {
+	if d.IsZero() {
+		return nil, true
+	}
+	for i := range s.bodies {
+		if s.bodies[i].digest == d {
+			return s.bodies[i].batch, true
+		}
+	}
+	return nil, false
+}
+
+// log is the window of slots h < n <= h+L. Slots are made on first use and reused.
+type log struct {
+	window uint64
+	ring   []*slot
+}
+
+func newLog(window int) log { return log{uint64(window), make([]*slot, window)} }
+
+// at returns the slot of seq, made if need be; the caller has checked the window.
+func (l *log) at(seq uint64) *slot {
+	i := seq % l.window
+	s := l.ring[i]
+	if s == nil {
+		s = &slot{seq: seq}
+		l.ring[i] = s
+	} else if s.seq != seq {
+		s.reset(seq)
+	}
+	return s
+}
+
+// peek returns the slot of seq if it is in use.
+func (l *log) peek(seq uint64) *slot {
+	if s := l.ring[seq%l.window]; s != nil && s.seq == seq {
+		return s
+	}
+	return nil
+}
+
+// each calls f for every used slot in (low, low+window], ascending.
+func (l *log) each(low uint64, f func(s *slot)) {
+	for seq := low + 1; seq <= low+l.window; seq++ {
+		if s := l.peek(seq); s != nil {
+			f(s)
+		}
+	}
+}
+
+// batchDigest covers every field of every request, authenticators included. The
+// empty batch, the null request, has the zero digest.
+func batchDigest(h protocols.Hasher, batch []protocols.Request) protocols.Digest {
+	if len(batch) == 0 {
+		return protocols.Digest{}
+	}
+	var stack [512]byte
+	b := append(stack[:0], "edgebft/pbft/batch/v1"...)
+	for i := range batch {
+		r := &batch[i]
+		d := r.Known(h)
+		b = append(b, d[:]...)
+		b = append(b, byte(len(r.Ident)), flag(r.Signed), byte(len(r.Auth)>>16), byte(len(r.Auth)>>8), byte(len(r.Auth)))
+		b = append(b, r.Auth...)
+	}
+	return h.Digest(b)
+}
+
+func flag(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}

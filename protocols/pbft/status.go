@@ -1,0 +1,238 @@
+package pbft
+
+import (
+	"time"
+
+	"github.com/edgebft/edgebft/protocols"
+)
+
+// resendSlots bounds the slots whose votes are sent again on one STATUS.
+const resendSlots = 64
+
+// watch keeps the progress timer running while this replica, as a backup, waits
+// for something that the primary should bring about.
+func (o *Orderer) watch() {
+	waits := o.active && o.learner == nil && !o.isPrimary() && !o.cfg.ExternalTrigger &&
+		(o.pending.Len() > 0 || o.highestKnown() > o.delivered)
+	if !waits {
+		o.waiting = false
+		return
+	}
+	if !o.waiting {
+		o.waiting = true
+		o.waitingSince = o.env.Now()
+	}
+	if o.progressTimer == 0 {
+		o.progressTimer = o.env.SetTimer(o.timeout(), timerProgress, 0)
+	}
+}
+
+// highestKnown is the highest slot for which this replica holds a proposal.
+func (o *Orderer) highestKnown() uint64 {
+	for seq := o.highest; seq > o.delivered; seq-- {
+		if s := o.peekInWindow(seq); s != nil && (s.accepted || s.held != nil) {
+			return seq
+		}
+	}
+	return o.delivered
+}
+
+func (o *Orderer) peekInWindow(seq uint64) *slot {
+	if !o.inWindow(seq) {
+		return nil
+	}
+	return o.log.peek(seq)
+}
+
+// onProgressTimeout suspects the primary if nothing was delivered for the timeout
+// while something was waiting, or if one request has been passed over for Fairness
+// times as long.
+func (o *Orderer) onProgressTimeout() {
+	o.watch()
+	if !o.waiting {
+		return
+	}
+	now, wait := o.env.Now(), o.timeout()
+	deadline := o.waitingSince.Add(wait)
+	if r, since := o.pending.Oldest(); r != nil && o.cfg.Fairness > 0 {
+		deadline = min(deadline, since.Add(wait*time.Duration(o.cfg.Fairness)))
+	}
+	if now >= deadline {
+		o.env.Emit(protocols.Event{Kind: protocols.EventSuspect, View: o.view, Peer: o.Primary(), Note: "no progress"})
+		o.cancel(&o.progressTimer)
+		o.startViewChange(o.view + 1)
+		return
+	}
+	o.cancel(&o.progressTimer)
+	o.progressTimer = o.env.SetTimer(deadline.Sub(now), timerProgress, 0)
+}
+
+// unfinished reports whether this replica may lack something that others have.
+func (o *Orderer) unfinished() bool {
+	return !o.active || o.learner != nil || o.target.Seq > o.delivered || o.highest > o.delivered || o.offered != nil
+}
+
+func (o *Orderer) armResend() {
+	if o.resendTimer == 0 && o.unfinished() {
+		o.resendTimer = o.env.SetTimer(o.cfg.Resend, timerResend, 0)
+	}
+}
+
+// onResend asks the others for what is missing if the last period brought nothing.
+func (o *Orderer) onResend() {
+	if !o.unfinished() {
+		return
+	}
+	o.armResend()
+	if o.delivered > o.lastTick && o.active && o.learner == nil {
+		o.lastTick = o.delivered
+		return
+	}
+	o.lastTick = o.delivered
+	if o.learner != nil {
+		o.learner.ask(o)
+	}
+	if o.target.Seq > o.delivered {
+		if holders := o.holders(o.target.Seq, o.target.Digest); len(holders) >= o.weak {
+			o.shell.Behind(o.target.Seq, o.target.Digest, holders)
+		}
+	}
+	if !o.active && o.learner == nil && o.myVC != nil && o.myVC.View == o.view {
+		o.env.Multicast(o.cfg.Replicas, o.myVC)
+	}
+	o.askForViewChanges()
+	o.log.each(o.h, func(s *slot) {
+		if s.accepted && !s.hasBody {
+			s.fetching = false
+			o.fetchBatch(s, s.digest)
+		}
+	})
+	o.sendStatus()
+}
+
+func (o *Orderer) status() *Status {
+	m := &Status{View: o.view, Active: o.active && o.learner == nil, Stable: o.h, Delivered: o.delivered}
+	if m.Active && o.newView != nil {
+		m.NewView = o.newViewSum
+	}
+	return m
+}
+
+func (o *Orderer) sendStatus() { o.env.Multicast(o.cfg.Replicas, o.status()) }
+
+// onStatus handles STATUS: it sends again what the sender shows that it lacks. One
+// answer per sender and half resend period bounds what a flood can cost.
+func (o *Orderer) onStatus(from protocols.NodeID, m *Status) {
+	o.claims[from] = *m
+	if m.Active && o.offered != nil && o.offered.View == m.View {
+		o.tryAccept()
+	}
+	if o.learner != nil {
+		o.learner.follow(o)
+	}
+	if o.env.Now().Sub(o.answered[from]) < o.cfg.Resend/2 {
+		return
+	}
+	o.answered[from] = o.env.Now()
+	if o.learner != nil {
+		return
+	}
+	if m.Stable < o.h {
+		o.env.Send(from, &Checkpoint{Seq: o.h, Digest: o.hDigest})
+	}
+	for _, c := range o.own {
+		if c.Seq > m.Stable {
+			o.env.Send(from, &Checkpoint{Seq: c.Seq, Digest: c.Digest})
+		}
+	}
+	switch {
+	case m.View < o.view || m.View == o.view && !m.Active && o.active:
+		o.env.Send(from, o.status())
+		if o.myVC != nil && o.myVC.View == o.view {
+			o.env.Send(from, o.myVC)
+		}
+		if o.active && o.isPrimary() && o.newView != nil && o.newView.View == o.view {
+			o.env.Send(from, o.newView)
+		}
+	case m.View == o.view && !o.active && o.myVC != nil && o.myVC.View == o.view:
+		o.env.Send(from, o.myVC)
+	}
+	if o.voteView <= m.View || !m.Active {
+		o.resendVotes(from, m)
+	}
+}
+
+// resendVotes sends this replica's part in the slots that the peer lacks.
+func (o *Orderer) resendVotes(to protocols.NodeID, m *Status) {
+	low := max(m.Delivered, o.h)
+	for seq := low + 1; seq <= low+resendSlots; seq++ {
+		s := o.peekInWindow(seq)
+		if s == nil || !s.accepted {
+			continue
+		}
+		if o.active && seq > o.chosenTop && s.voted && o.cfg.Primary(o.voteView) == o.cfg.Self && s.hasBody {
+			o.env.Send(to, &PrePrepare{View: o.voteView, Seq: seq, Digest: s.digest, Requests: s.batch})
+		} else if o.active && s.voted && o.cfg.Primary(o.voteView) != o.cfg.Self {
+			o.env.Send(to, &Prepare{View: o.voteView, Seq: seq, Digest: s.digest})
+		}
+		if s.prepared {
+			o.env.Send(to, &Commit{View: o.voteView, Seq: seq, Digest: s.digest})
+		}
+	}
+}
+
+// fetchBatch asks for the body of a batch known by its digest only.
+func (o *Orderer) fetchBatch(s *slot, d protocols.Digest) {
+	if s.fetching {
+		return
+	}
+	s.fetching = true
+	o.armResend()
+	o.env.Multicast(o.cfg.Replicas, &FetchBatch{Digest: d})
+}
+
+// onFetchBatch handles FETCH.
+func (o *Orderer) onFetchBatch(from protocols.NodeID, m *FetchBatch) {
+	done := false
+	o.log.each(o.h, func(s *slot) {
+		if done || m.Digest.IsZero() {
+			return
+		}
+		batch, ok := s.body(m.Digest)
+		if !ok && s.hasBody && s.digest == m.Digest {
+			batch, ok = s.batch, true
+		}
+		if ok {
+			done = true
+			o.env.Send(from, &Batch{Requests: batch})
+		}
+	})
+}
+
+// onBatch takes the body of a batch that some slot waits for.
+func (o *Orderer) onBatch(m *Batch) {
+	if len(m.Requests) == 0 {
+		return
+	}
+	d := batchDigest(o.env.Auth(), m.Requests)
+	o.log.each(o.h, func(s *slot) {
+		lead, _ := s.commits.Leader()
+		switch {
+		case s.accepted && !s.hasBody && s.digest == d:
+			o.haveBody(s, m.Requests)
+			o.voteChosen(s)
+			o.advance(s)
+		case !s.committed && lead == d && s.commits.Len() > 0:
+			s.keepDecided(d, m.Requests)
+			o.advance(s)
+		}
+	})
+	o.watch()
+}
+
+// keepDecided keeps the body of a batch that others decided.
+func (s *slot) keepDecided(d protocols.Digest, batch []protocols.Request) {
+	if _, ok := s.body(d); !ok {
+		s.bodies = append(s.bodies, body{d, batch})
+	}
+}
