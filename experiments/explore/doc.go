@@ -1,0 +1,35 @@
+// Package explore searches for a schedule that makes a protocol break its
+// promise. It is the engine of edgebft check.
+//
+// From a registered protocol and a seed, [Space.Draw] makes a scenario: cluster
+// size, protocol options, timers, topology, transport, clients and their
+// contention, faults, Byzantine replicas and clients. Every run draws its own
+// configuration, with some features off and ranges narrow or wide, so that rare
+// combinations are not averaged away. What is drawn is data, an ordinary
+// [scenario.Scenario]: it can be printed, replayed and shrunk.
+//
+// A run has two phases. In the safety phase all faults are on. They end, each at
+// its own time, and the calm phase begins (see [CalmAt]): links heal, nodes are
+// up, clocks run, Byzantine nodes stay Byzantine. Requests go on into the calm
+// phase, and all of them must be answered within a bound (see [Bound]). The
+// verdict is ok, violation (an invariant broke in either phase), no-progress, or
+// no-progress with an excuse that has a name and is proven from the scenario.
+//
+// [Campaign] runs a range of seeds, one kernel per core, and stops at the first
+// finding: the one of the lowest seed, whatever the number of cores. [Shrink]
+// then takes away whatever the finding does not need, by delta debugging over
+// faults, adversaries, clients, requests and parameters; every candidate is a
+// complete run and must break the same invariant. Because random draws of a run
+// are keyed, taking one fault away leaves all other draws as they were.
+//
+// What is drawn stays within what the protocol promises to withstand: at most f
+// replicas are Byzantine or come back without their disk, together and over the
+// whole run; crash-fault protocols get neither; for cross-fault protocols a run
+// has either Byzantine replicas or an unreliable network, since both at once is
+// anarchy. Any number of replicas may crash and keep their disk.
+//
+// A campaign is a sample. It says how many schedules ran per strategy, and never
+// that it was exhaustive. It draws at random: schedules with a guaranteed
+// probability of finding a bug of given depth (PCTCP) are not among the
+// strategies.
+package explore

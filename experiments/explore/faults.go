@@ -1,0 +1,185 @@
+package explore
+
+import (
+	"fmt"
+	"sort"
+	"time"
+
+	"github.com/edgebft/edgebft/experiments/scenario"
+	"github.com/edgebft/edgebft/experiments/strict"
+)
+
+// faultDraw draws the faults of one schedule.
+type faultDraw struct {
+	draw
+	s         *scenario.Scenario
+	horizon   time.Duration
+	byzantine []int
+	// wipes is how many replicas may still lose their disk: a replica that forgot
+	// what it signed is as bad as a Byzantine one.
+	wipes int
+	wiped map[int]bool
+}
+
+func node(replica int) scenario.Node { return scenario.Node(fmt.Sprint(replica)) }
+
+func nodes(replicas []int) []scenario.Node {
+	out := make([]scenario.Node, len(replicas))
+	for i, r := range replicas {
+		out[i] = node(r)
+	}
+	return out
+}
+
+// draw1 appends faults of a random selection of the kinds to the scenario.
+func (f *faultDraw) draw1(kinds []string, st Strategy) {
+	f.wiped = make(map[int]bool)
+	for _, kind := range kinds {
+		on, count := f.oneIn(3), f.between(1, 3)
+		if len(kinds) <= 3 {
+			on = !f.oneIn(3)
+		}
+		if st.Name == "delays" {
+			on, count = true, f.between(1, 6)
+		}
+		if !on {
+			continue
+		}
+		for range count {
+			if fault, ok := f.one(kind); ok {
+				f.s.Faults = append(f.s.Faults, fault)
+			}
+		}
+	}
+	sort.SliceStable(f.s.Faults, func(i, j int) bool { return f.s.Faults[i].At < f.s.Faults[j].At })
+}
+
+// one draws one fault. It ends before the safety phase does.
+func (f *faultDraw) one(kind string) (scenario.Fault, bool) {
+	at := time.Duration(f.between(0, int64(f.horizon*9/10)))
+	at -= at % time.Microsecond
+	length := f.duration(f.horizon/100, f.horizon-at)
+	fault := scenario.Fault{Kind: kind, At: strict.Duration(at), For: strict.Duration(length)}
+	n := f.s.N
+	switch kind {
+	case "crash":
+		f.crash(&fault)
+	case "pause":
+		fault.Nodes = nodes(f.subset(n, n))
+	case "isolate":
+		fault.Nodes = nodes(f.subset(n, 1))
+		if f.oneIn(4) {
+			fault.Nodes = []scenario.Node{scenario.Primary}
+		}
+		fault.OneWay = f.oneIn(3)
+	case "partition":
+		for len(fault.Groups) == 0 { // uniform assignment to two or three sides
+			sides := make([][]scenario.Node, f.between(2, 3))
+			for r := range n {
+				i := f.IntN(len(sides))
+				sides[i] = append(sides[i], node(r))
+			}
+			for _, side := range sides {
+				if len(side) > 0 && len(side) < n {
+					fault.Groups = append(fault.Groups, side)
+				}
+			}
+		}
+		fault.OneWay = f.oneIn(3)
+	case "slow-link":
+		f.paths(&fault)
+		fault.Delay = strict.Duration(f.duration(100*time.Microsecond, f.horizon/4))
+		if f.oneIn(2) {
+			fault.Jitter = strict.Duration(f.duration(100*time.Microsecond, f.horizon/4))
+		}
+	case "loss":
+		if f.s.Transport == "stream" {
+			return fault, false
+		}
+		f.paths(&fault)
+		fault.Loss = strict.PPM(f.spread(10_000, 1_000_000))
+		if f.s.Transport == "tcp" {
+			fault.Loss = min(fault.Loss, 300_000) // beyond it TCP makes no headway
+		}
+	case "duplicate":
+		if f.s.Transport != "datagram" {
+			return fault, false
+		}
+		f.paths(&fault)
+		fault.Duplicate = strict.PPM(f.spread(10_000, 1_000_000))
+	case "corrupt":
+		f.paths(&fault)
+		fault.Corrupt = strict.PPM(f.spread(10_000, 500_000))
+	case "clog":
+		f.paths(&fault)
+	case "slow-cpu":
+		if f.s.Costs == "none" {
+			return fault, false
+		}
+		fault.Nodes = nodes(f.subset(n, n))
+		fault.Slowdown = int(f.spread(2, 1000))
+	case "slow-disk":
+		fault.Nodes = nodes(f.subset(n, n))
+		fault.Fsync = strict.Duration(f.duration(100*time.Microsecond, 20*time.Millisecond))
+	case "clock":
+		fault.Nodes = nodes(f.subset(n, n))
+		if f.oneIn(2) {
+			fault.Offset = strict.Duration(f.duration(time.Millisecond, 10*time.Second))
+			if f.oneIn(2) {
+				fault.Offset = -fault.Offset
+			}
+		} else {
+			fault.Drift = strict.PPM(f.spread(10, 400_000))
+			if f.oneIn(2) {
+				fault.Drift = -fault.Drift
+			}
+		}
+	}
+	return fault, true
+}
+
+// crash chooses who stops: one replica, a few, or all at once. Disks are lost
+// within the bound only.
+func (f *faultDraw) crash(fault *scenario.Fault) {
+	n := f.s.N
+	switch f.IntN(6) {
+	case 0:
+		fault.Nodes = nodes(f.subset(n, n))
+	case 1:
+		fault.Nodes = []scenario.Node{scenario.Primary}
+	default:
+		victim := f.IntN(n)
+		fault.Nodes = []scenario.Node{node(victim)}
+		allowed := f.wiped[victim] || len(f.wiped) < f.wipes
+		for _, b := range f.byzantine {
+			allowed = allowed || b == victim // it counts as faulty already
+		}
+		if f.oneIn(2) && allowed {
+			fault.Disk = "wipe"
+			if !contains(f.byzantine, victim) {
+				f.wiped[victim] = true
+			}
+		}
+	}
+}
+
+// paths chooses senders and receivers: everything, from some, to some, or from
+// some to some.
+func (f *faultDraw) paths(fault *scenario.Fault) {
+	n := f.s.N
+	if f.oneIn(2) {
+		fault.From = nodes(f.subset(n, n))
+	}
+	if f.oneIn(2) {
+		fault.To = nodes(f.subset(n, n))
+	}
+}
+
+func contains(list []int, x int) bool {
+	for _, y := range list {
+		if x == y {
+			return true
+		}
+	}
+	return false
+}

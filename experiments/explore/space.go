@@ -1,0 +1,399 @@
+package explore
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"sort"
+	"time"
+
+	"github.com/edgebft/edgebft/experiments/scenario"
+	"github.com/edgebft/edgebft/experiments/strict"
+	"github.com/edgebft/edgebft/protocols"
+)
+
+// Strategy is a way of choosing what goes wrong.
+type Strategy struct {
+	Name, Doc string
+	// weight in the choice among strategies.
+	weight int
+	// faults are the kinds drawn from; byzantine says how many of the f
+	// replicas are: 0 none, 1 some, 2 all of them.
+	faults    []string
+	byzantine int
+	// attack, if set, is the only attack used; the strategy needs it registered.
+	attack string
+}
+
+var (
+	nodeFaults = []string{"crash", "pause", "slow-disk", "isolate", "clock"}
+	pathFaults = []string{"partition", "isolate", "slow-link", "loss", "duplicate", "corrupt", "clog"}
+	allFaults  = []string{"crash", "pause", "partition", "isolate", "slow-link", "loss", "duplicate", "corrupt", "clog", "slow-cpu", "slow-disk", "clock"}
+)
+
+// strategies in the order in which they are reported.
+var strategies = []Strategy{
+	{Name: "swarm", Doc: "any mixture of faults, with up to f Byzantine replicas", weight: 40, faults: allFaults, byzantine: 1},
+	{Name: "crashes", Doc: "crashes with and without disk, pauses, slow disks; nobody lies", weight: 15, faults: nodeFaults},
+	{Name: "network", Doc: "partitions, loss, delay, congestion; nobody lies or stops", weight: 10, faults: pathFaults},
+	{Name: "byzantine", Doc: "f Byzantine replicas, each with an attack of its own, and few other faults", weight: 20, faults: []string{"isolate", "slow-link", "clog"}, byzantine: 2},
+	{Name: "byzzfuzz", Doc: "f replicas that tell plausible lies in some rounds, and random partitions", weight: 10, faults: []string{"partition", "isolate"}, byzantine: 2, attack: "byzzfuzz"},
+	{Name: "twins", Doc: "f replicas that exist twice, and random partitions", weight: 5, faults: []string{"partition", "isolate"}, byzantine: 2, attack: "twins"},
+	{Name: "delays", Doc: "no faults: random delays and contention, and timers of any length", weight: 5, faults: []string{"slow-link"}},
+}
+
+// Strategies lists all strategies.
+func Strategies() []Strategy { return append([]Strategy(nil), strategies...) }
+
+// Space is what schedules are drawn from.
+type Space struct {
+	entry      *protocols.Entry
+	catalog    *scenario.Catalog
+	apps       []string
+	topologies []string
+	profiles   []string
+	attacks    []protocols.Attack // that replicas may get
+	chosen     []Strategy
+	total      int // weights of chosen
+	key        uint64
+}
+
+// NewSpace returns the space of a protocol of the catalog. names restricts it to
+// some strategies; none means all that apply to the protocol.
+func NewSpace(c *scenario.Catalog, protocol string, names ...string) (*Space, error) {
+	e, err := c.Registry.Lookup(protocol)
+	if err != nil {
+		return nil, err
+	}
+	if !e.Complete {
+		return nil, fmt.Errorf("%s is an instance that works only inside a composition; check the composition", e.Name)
+	}
+	if e.Hosts != 0 && e.Hosts&protocols.OnSimulator == 0 {
+		return nil, fmt.Errorf("%s does not run in the simulator, so its schedules cannot be explored", e.Name)
+	}
+	sp := &Space{entry: e, catalog: c, key: hash(e.Name)}
+	sp.attacks = append(append(sp.attacks, e.Attacks...), c.Attacks...)
+	for _, app := range c.Apps {
+		if app.Name == "kv" || app.Name == "micro" {
+			sp.apps = append(sp.apps, app.Name)
+		}
+	}
+	if len(sp.apps) == 0 {
+		sp.apps = []string{"micro"}
+	}
+	sp.topologies = append(sp.topologies, c.Topologies...)
+	sort.Strings(sp.topologies)
+	sp.profiles = append(sp.profiles, c.Profiles...)
+	sort.Strings(sp.profiles)
+	if err := sp.choose(names); err != nil {
+		return nil, err
+	}
+	return sp, nil
+}
+
+// choose fixes the strategies.
+func (sp *Space) choose(names []string) error {
+	var usable []string
+	for _, s := range strategies {
+		if why := sp.unusable(s); why == "" {
+			usable = append(usable, s.Name)
+		}
+	}
+	if len(names) == 0 {
+		names = usable
+	}
+	wanted := make(map[string]bool, len(names))
+	for _, name := range names {
+		i := 0
+		for i < len(strategies) && strategies[i].Name != name {
+			i++
+		}
+		if i == len(strategies) {
+			return fmt.Errorf("unknown strategy %q%s", name, protocols.Suggest(name, usable))
+		}
+		if why := sp.unusable(strategies[i]); why != "" {
+			return fmt.Errorf("strategy %s does not apply to %s: %s", name, sp.entry.Name, why)
+		}
+		wanted[name] = true
+	}
+	for _, s := range strategies {
+		if wanted[s.Name] {
+			sp.chosen = append(sp.chosen, s)
+			sp.total += s.weight
+		}
+	}
+	return nil
+}
+
+// unusable says why a strategy does not apply.
+func (sp *Space) unusable(s Strategy) string {
+	if s.byzantine > 1 && sp.entry.FaultModel == protocols.Crash {
+		return "it does not withstand Byzantine replicas"
+	}
+	if s.byzantine > 1 && len(sp.attacks) == 0 {
+		return "no attack is registered"
+	}
+	if s.attack != "" && sp.attack(s.attack) == nil {
+		return "attack " + s.attack + " is not registered"
+	}
+	return ""
+}
+
+func (sp *Space) attack(name string) *protocols.Attack {
+	for i := range sp.attacks {
+		if sp.attacks[i].Name == name {
+			return &sp.attacks[i]
+		}
+	}
+	return nil
+}
+
+// Schedule is one drawn scenario.
+type Schedule struct {
+	Seed     int64
+	Strategy string
+	// Scenario is not resolved; resolving changes it, so resolve a copy (Clone).
+	Scenario *scenario.Scenario
+}
+
+// stream returns an independent random stream for a part of the drawing, so that
+// one more draw in one part leaves the others as they were.
+func (sp *Space) stream(seed int64, part string) draw {
+	return draw{rand.New(rand.NewPCG(uint64(seed), sp.key^hash(part)))}
+}
+
+func hash(s string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(s)) // never fails
+	return h.Sum64()
+}
+
+// draw has the distributions that schedules are made of.
+type draw struct{ *rand.Rand }
+
+// oneIn is true once in n times.
+func (d draw) oneIn(n int) bool { return d.IntN(n) == 0 }
+
+// between draws uniformly from lo to hi, both included.
+func (d draw) between(lo, hi int64) int64 {
+	if hi <= lo {
+		return lo
+	}
+	return lo + d.Int64N(hi-lo+1)
+}
+
+// spread draws from lo to hi so that every order of magnitude (of two) is
+// equally likely, which prefers small values.
+func (d draw) spread(lo, hi int64) int64 {
+	if hi <= lo {
+		return lo
+	}
+	width := hi - lo
+	bits := 0
+	for width>>bits != 0 {
+		bits++
+	}
+	top := int64(1) << d.IntN(bits+1)
+	return lo + d.Int64N(min(top, width+1))
+}
+
+// duration draws a time like spread, rounded to microseconds so that people can
+// read it.
+func (d draw) duration(lo, hi time.Duration) time.Duration {
+	lo = max(lo, time.Microsecond)
+	return time.Duration(d.spread(int64(lo/time.Microsecond), int64(hi/time.Microsecond))) * time.Microsecond
+}
+
+// subset draws a non-empty subset of 0..n-1 with at most most members, in
+// ascending order.
+func (d draw) subset(n, most int) []int {
+	out := d.Perm(n)[:d.between(1, int64(min(most, n)))]
+	sort.Ints(out)
+	return out
+}
+
+// Draw returns the schedule of a seed.
+func (sp *Space) Draw(seed int64) Schedule {
+	d := sp.stream(seed, "strategy")
+	pick := d.IntN(sp.total)
+	i := 0
+	for ; pick >= sp.chosen[i].weight; i++ {
+		pick -= sp.chosen[i].weight
+	}
+	st := sp.chosen[i]
+
+	s := scenario.Default()
+	s.Name = fmt.Sprintf("%s, seed %d", st.Name, seed)
+	s.Protocol = sp.entry.Name
+	s.Seed = seed
+	horizon := sp.cluster(s, st, sp.stream(seed, "cluster"))
+	sp.load(s, horizon, sp.stream(seed, "load"))
+	byzantine := sp.adversaries(s, st, sp.stream(seed, "adversaries"))
+	f := faultDraw{draw: sp.stream(seed, "faults"), s: s, horizon: horizon, byzantine: byzantine}
+	f.wipes = s.F - len(byzantine)
+	if sp.entry.FaultModel != protocols.Byzantine {
+		f.wipes = 0
+	}
+	kinds := st.faults
+	if sp.entry.FaultModel == protocols.CrossFault && len(byzantine) > 0 {
+		kinds = nil // both at once is anarchy
+	}
+	f.draw1(kinds, st)
+	return Schedule{Seed: seed, Strategy: st.Name, Scenario: s}
+}
+
+// cluster draws size, options and network, and returns the length of the safety
+// phase.
+func (sp *Space) cluster(s *scenario.Scenario, st Strategy, d draw) time.Duration {
+	s.F = 1
+	if d.oneIn(6) {
+		s.F = 2
+	}
+	s.N = sp.entry.Replicas(s.F)
+	if d.oneIn(4) {
+		s.N += int(d.between(1, 3))
+	}
+	s.Options = scenario.Options{Set: options(sp.entry.Options, d)}
+
+	horizon := []time.Duration{20, 60, 200, 600, 2000}[d.IntN(5)] * time.Millisecond
+	switch d.IntN(10) {
+	case 0, 1, 2, 3, 4:
+		s.Transport = "stream"
+	case 5:
+		s.Transport = "tcp"
+	default:
+		s.Transport = "datagram"
+	}
+	s.Topology = "lan"
+	if len(sp.topologies) > 0 && (s.Transport != "stream") && d.oneIn(4) {
+		s.Topology = sp.topologies[d.IntN(len(sp.topologies))]
+	}
+	if s.Topology != "lan" {
+		horizon = max(horizon, 2*time.Second)
+	}
+	if s.Transport == "datagram" && st.Name != "delays" {
+		if d.oneIn(2) {
+			s.Loss = strict.PPM(d.spread(1000, 200_000))
+		}
+		if d.oneIn(3) {
+			s.Duplicate = strict.PPM(d.spread(1000, 300_000))
+		}
+		if d.oneIn(2) {
+			s.Reorder = strict.PPM(d.spread(1000, 500_000))
+		}
+	}
+	s.Costs = "none"
+	if len(sp.profiles) > 0 && d.oneIn(3) {
+		s.Costs = sp.profiles[d.IntN(len(sp.profiles))]
+	}
+	s.Wire = d.oneIn(16)
+	return horizon
+}
+
+// options draws the parameters of a protocol, an application or an attack: half
+// of them keep their default, so that every one is seen alone; the others prefer
+// small values, where buffers wrap, checkpoints are taken and states are
+// transferred. Timers are too short as often as too long.
+func options(decl []protocols.Option, d draw) map[string]string {
+	set := make(map[string]string)
+	for _, o := range decl {
+		change, v := d.oneIn(2), int64(0)
+		switch o.Kind {
+		case protocols.OptionBool:
+			v = d.between(0, 1)
+		case protocols.OptionChoice:
+			v = d.between(0, int64(len(o.Choices)-1))
+		case protocols.OptionDuration:
+			lo, hi := max(o.Min, min(o.Default, int64(time.Millisecond)), o.Default/64), min(o.Max, o.Default*8)
+			if d.oneIn(2) {
+				v = d.between(lo, o.Default)
+			} else {
+				v = d.between(o.Default, hi)
+			}
+			v -= v % int64(time.Microsecond)
+			v = max(v, o.Min)
+		default:
+			v = d.spread(o.Min, min(o.Max, max(o.Min+15, o.Default)))
+		}
+		if change && v != o.Default {
+			set[o.Name] = word(o, v)
+		}
+	}
+	if len(set) == 0 {
+		return nil
+	}
+	return set
+}
+
+// word prints a value so that a scenario file reads it back.
+func word(o protocols.Option, v int64) string {
+	switch o.Kind {
+	case protocols.OptionDuration:
+		return strict.Duration(v).String()
+	case protocols.OptionBytes:
+		return strict.Bytes(v).String()
+	}
+	return o.Format(v)
+}
+
+// load draws clients and requests. There are few of them: what a schedule finds
+// is in its faults, and a campaign needs many schedules.
+func (sp *Space) load(s *scenario.Scenario, horizon time.Duration, d draw) {
+	s.Clients = int(d.between(1, 4))
+	s.ClientHosts = int(d.between(1, int64(s.Clients)))
+	requests := d.between(2, max(2, int64(12/s.Clients)))
+	w := &s.Workload
+	w.App = sp.apps[d.IntN(len(sp.apps))]
+	w.Kind = "closed"
+	w.Outstanding = 1
+	w.Keys = int(d.between(1, 4))
+	w.Timeout = strict.Duration(time.Hour) // an answer that comes late is an answer
+	// A quarter of the requests falls into the calm phase.
+	total := horizon + horizon/3
+	w.Think = strict.Duration((total / time.Duration(requests)).Round(time.Microsecond))
+	s.Window = scenario.Window{Measure: strict.Duration(total)}
+	s.Checks.Linearizability = w.App == "kv"
+	s.Checks.Liveness = true
+}
+
+// adversaries draws Byzantine replicas, and now and then a Byzantine client. It
+// returns the replicas.
+func (sp *Space) adversaries(s *scenario.Scenario, st Strategy, d draw) []int {
+	count := 0
+	if sp.entry.FaultModel != protocols.Crash && len(sp.attacks) > 0 {
+		switch st.byzantine {
+		case 1:
+			count = int(d.between(0, int64(s.F)))
+		case 2:
+			count = s.F
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	// The first primaries are the most interesting traitors.
+	bad := d.Perm(s.N)[:count]
+	if d.oneIn(2) {
+		for i := range bad {
+			bad[i] = i
+		}
+	}
+	sort.Ints(bad)
+	together := d.oneIn(2)
+	for i := 0; i < len(bad); i++ {
+		a := &sp.attacks[d.IntN(len(sp.attacks))]
+		if st.attack != "" {
+			a = sp.attack(st.attack)
+		}
+		adv := scenario.Adversary{Attack: a.Name, Options: scenario.Options{Set: options(a.Options, d)}}
+		members := bad[i : i+1]
+		if together {
+			members, i = bad[i:], len(bad)
+		}
+		for _, r := range members {
+			adv.Nodes = append(adv.Nodes, node(r))
+		}
+		s.Adversaries = append(s.Adversaries, adv)
+	}
+	return bad
+}
