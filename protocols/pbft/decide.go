@@ -44,7 +44,9 @@ func decide(s []*ViewChange, quorum, weak, window int) (decision, bool) {
 	for end > 0 && d.chosen[end-1].Digest.IsZero() {
 		end--
 	}
-	d.chosen = d.chosen[:end]
+	if d.chosen = d.chosen[:end]; end == 0 {
+		d.chosen = nil
+	}
 	return d, true
 }
 
@@ -79,12 +81,15 @@ func chooseSlot(s []*ViewChange, n uint64, quorum, weak int) (Chosen, bool) {
 			silent++
 		}
 	}
-	// Candidates in the order of the messages; at most one can qualify.
+	// Candidates in the order of the messages, each tried once; at most one can
+	// qualify.
+	var tried []Entry
 	for _, vc := range s {
 		e, ok := preparedAt(vc, n)
-		if !ok {
+		if !ok || hasEntry(tried, e) {
 			continue
 		}
+		tried = append(tried, e)
 		agree, vouch := 0, 0
 		for _, w := range s {
 			if w.Stable < n {
@@ -101,6 +106,15 @@ func chooseSlot(s []*ViewChange, n uint64, quorum, weak int) (Chosen, bool) {
 		}
 	}
 	return Chosen{Seq: n}, silent >= quorum
+}
+
+func hasEntry(list []Entry, e Entry) bool {
+	for i := range list {
+		if list[i] == e {
+			return true
+		}
+	}
+	return false
 }
 
 func preparedAt(vc *ViewChange, n uint64) (Entry, bool) {
