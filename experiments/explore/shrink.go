@@ -1,13 +1,13 @@
 package explore
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/edgebft/edgebft/experiments/scenario"
 	"github.com/edgebft/edgebft/experiments/strict"
 )
-
-func strictDuration(d time.Duration) strict.Duration { return strict.Duration(d) }
 
 // Shrunk is what is left of a finding.
 type Shrunk struct {
@@ -62,14 +62,15 @@ func (sh *shrinker) try(change func(s *scenario.Scenario) bool) bool {
 	return true
 }
 
-// ddmin removes parts of a list of n elements, halves first, single elements
-// last. drop removes the elements [i,j) from a candidate.
-func (sh *shrinker) ddmin(n func(*scenario.Scenario) int, drop func(s *scenario.Scenario, i, j int)) bool {
+// ddmin removes parts of a list of n elements, all at once first, single elements
+// last, and leaves at least least. drop removes the elements [i,j) from a
+// candidate.
+func (sh *shrinker) ddmin(least int, n func(*scenario.Scenario) int, drop func(s *scenario.Scenario, i, j int)) bool {
 	changed := false
 	for size := n(sh.best.Scenario); size >= 1; size /= 2 {
 		for i := 0; i < n(sh.best.Scenario); {
 			j := min(i+size, n(sh.best.Scenario))
-			if sh.try(func(s *scenario.Scenario) bool { drop(s, i, j); return true }) {
+			if sh.try(func(s *scenario.Scenario) bool { drop(s, i, j); return n(s) >= least }) {
 				changed = true // what was at j is now at i
 			} else {
 				i = j
@@ -80,17 +81,17 @@ func (sh *shrinker) ddmin(n func(*scenario.Scenario) int, drop func(s *scenario.
 }
 
 func (sh *shrinker) faults() bool {
-	return sh.ddmin(func(s *scenario.Scenario) int { return len(s.Faults) }, func(s *scenario.Scenario, i, j int) {
+	return sh.ddmin(0, func(s *scenario.Scenario) int { return len(s.Faults) }, func(s *scenario.Scenario, i, j int) {
 		s.Faults = append(s.Faults[:i], s.Faults[j:]...)
 	})
 }
 
 func (sh *shrinker) adversaries() bool {
-	changed := sh.ddmin(func(s *scenario.Scenario) int { return len(s.Adversaries) }, func(s *scenario.Scenario, i, j int) {
+	changed := sh.ddmin(0, func(s *scenario.Scenario) int { return len(s.Adversaries) }, func(s *scenario.Scenario, i, j int) {
 		s.Adversaries = append(s.Adversaries[:i], s.Adversaries[j:]...)
 	})
 	for a := range sh.best.Scenario.Adversaries {
-		changed = sh.ddmin(func(s *scenario.Scenario) int { return len(s.Adversaries[a].Nodes) - 1 }, func(s *scenario.Scenario, i, j int) {
+		changed = sh.ddmin(1, func(s *scenario.Scenario) int { return len(s.Adversaries[a].Nodes) }, func(s *scenario.Scenario, i, j int) {
 			s.Adversaries[a].Nodes = append(s.Adversaries[a].Nodes[:i], s.Adversaries[a].Nodes[j:]...)
 		}) || changed
 		changed = sh.words(func(s *scenario.Scenario) map[string]string { return s.Adversaries[a].Options.Set }) || changed
@@ -166,7 +167,7 @@ func (sh *shrinker) options() bool {
 // words returns options to their defaults, one by one.
 func (sh *shrinker) words(of func(s *scenario.Scenario) map[string]string) bool {
 	changed := false
-	for _, name := range sortedKeys(of(sh.best.Scenario)) {
+	for _, name := range slices.Sorted(maps.Keys(of(sh.best.Scenario))) {
 		changed = sh.try(func(s *scenario.Scenario) bool { delete(of(s), name); return true }) || changed
 	}
 	return changed
@@ -195,7 +196,8 @@ func (sh *shrinker) size() bool {
 	return changed
 }
 
-// withinFaults makes single faults smaller: fewer nodes, shorter, with a disk.
+// withinFaults makes single faults smaller: fewer nodes, shorter, with a disk. A
+// list never becomes empty, for that would mean all nodes.
 func (sh *shrinker) withinFaults() bool {
 	changed := false
 	for i := range sh.best.Scenario.Faults {
@@ -204,7 +206,7 @@ func (sh *shrinker) withinFaults() bool {
 			func(f *scenario.Fault) *[]scenario.Node { return &f.From },
 			func(f *scenario.Fault) *[]scenario.Node { return &f.To },
 		} {
-			changed = sh.ddmin(func(s *scenario.Scenario) int { return len(*list(&s.Faults[i])) - 1 }, func(s *scenario.Scenario, a, b int) {
+			changed = sh.ddmin(1, func(s *scenario.Scenario) int { return len(*list(&s.Faults[i])) }, func(s *scenario.Scenario, a, b int) {
 				l := list(&s.Faults[i])
 				*l = append((*l)[:a], (*l)[b:]...)
 			}) || changed
