@@ -252,6 +252,10 @@ func (v Value) Int(lo, hi int64) int64 {
 		return 0
 	}
 	i, err := strconv.ParseInt(strings.ReplaceAll(v.n.Value, "_", ""), 10, 64)
+	if digits := strings.TrimLeft(v.n.Value, "+-"); len(digits) > 1 && digits[0] == '0' {
+		v.Failf("is %q; a leading zero means octal to some readers, so it is not allowed", v.n.Value)
+		return 0
+	}
 	if err != nil || v.n.Tag != "!!int" {
 		v.Failf("is %q; want an integer from %d to %d", v.n.Value, lo, hi)
 		return 0

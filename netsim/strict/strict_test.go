@@ -43,6 +43,7 @@ func TestErrors(t *testing.T) {
 		"name: a\ncount: -1":           `x.yaml:2: count: is -1; allowed is 0 to 10`,
 		"name: a\ncount: 1.5":          `x.yaml:2: count: is "1.5"; want an integer from 0 to 10`,
 		"name: a\ncount: '3'":          `x.yaml:2: count: is "3"; want an integer from 0 to 10`,
+		"name: a\ncount: 010":          `x.yaml:2: count: is "010"; a leading zero means octal to some readers, so it is not allowed`,
 		"name: a\ncount: [3]":          `x.yaml:2: count: is a list; want an integer`,
 		"name: a\nlist: [1]":           `x.yaml:2: list: has 1 entries; want 2`,
 		"name: a\nlist: [1, 22]":       `x.yaml:2: list[1]: is 22; allowed is 0 to 9`,

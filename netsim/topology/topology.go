@@ -1,10 +1,5 @@
 package topology
 
-// Quantiles is a sampled delay distribution: Values[i] is the quantile i/(len-1)
-// in nanoseconds, ascending. It is generated data, so that every architecture
-// draws the same integers.
-type Quantiles struct{ Values []int64 }
-
 // Path is the one-way path between two places.
 type Path struct {
 	// Floor is the mandatory minimum delay in nanoseconds, Jitter the tail on top
@@ -29,6 +24,9 @@ type Link struct {
 type Place struct {
 	Name string
 	Link Link
+	// Profile names the host profile (netsim/profile) that fits the place; "" is
+	// no suggestion. A scenario may override it.
+	Profile string
 }
 
 // Topology is a set of places and the paths between them.
@@ -41,4 +39,46 @@ type Topology struct {
 	// Replicas and Clients name the places that replicas and client hosts are put
 	// at in turn, as indices into Places.
 	Replicas, Clients []int
+	// Hash identifies the content in results: 16 hex digits.
+	Hash string
+}
+
+// Delay turns 64 uniform bits into a one-way delay in nanoseconds.
+func (p *Path) Delay(u uint64) int64 {
+	if p.Jitter == nil {
+		return p.Floor
+	}
+	return p.Floor + p.Jitter.Sample(u)
+}
+
+// Quantile returns the one-way delay of a probability in parts per million.
+func (p *Path) Quantile(ppm int64) int64 {
+	if p.Jitter == nil {
+		return p.Floor
+	}
+	return p.Floor + p.Jitter.At(ppm)
+}
+
+// MinDelay is the smallest one-way delay between any two places.
+func (t *Topology) MinDelay() int64 {
+	least := t.Paths[0][0].Quantile(0)
+	for i := range t.Paths {
+		for j := range t.Paths[i] {
+			least = min(least, t.Paths[i][j].Quantile(0))
+		}
+	}
+	return least
+}
+
+// Lossy reports whether any path loses packets. A run over such a topology must
+// say what its transport does about it.
+func (t *Topology) Lossy() bool {
+	for i := range t.Paths {
+		for j := range t.Paths[i] {
+			if t.Paths[i][j].LossPPM > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
