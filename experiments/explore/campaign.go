@@ -244,7 +244,7 @@ func (sp *Space) excuse(s *scenario.Scenario) string {
 		}
 	}
 	for _, f := range s.Faults {
-		if f.Kind == "crash" && (f.Disk == "wipe" || f.For == 0) {
+		if f.Kind == "crash" && (f.Disk == "wipe" || f.For == 0 || volatile(s)) {
 			for _, n := range f.Nodes {
 				if _, ok := n.Replica(); ok {
 					faulty[n] = true

@@ -26,7 +26,7 @@ func testCatalog() *scenario.Catalog {
 				{Name: "batch.max", Kind: protocols.OptionInt, Default: 64, Min: 1, Max: 4096},
 				{Name: "timeout", Kind: protocols.OptionDuration, Default: int64(200 * time.Millisecond), Min: int64(time.Millisecond), Max: int64(time.Hour)},
 				{Name: "flush", Kind: protocols.OptionBytes, Default: 1 << 16, Min: 1, Max: 1 << 20},
-				{Name: "eager", Kind: protocols.OptionBool},
+				{Name: "log", Kind: protocols.OptionBool, Default: 1},
 				{Name: "order", Kind: protocols.OptionChoice, Choices: []string{"fifo", "lifo"}},
 			},
 			Attacks: []protocols.Attack{{Name: "equivocate", Options: []protocols.Option{{Name: "rounds", Kind: protocols.OptionInt, Default: 3, Min: 1, Max: 9}}}},
@@ -82,6 +82,9 @@ func TestDrawStaysWithinWhatTheProtocolPromises(t *testing.T) {
 					require.Positive(t, f.For, "every fault ends")
 					if f.Disk == "wipe" {
 						wipes++
+					}
+					if f.Disk == "wipe" || f.Kind == "crash" && volatile(s) {
+						require.NotContains(t, f.Nodes, scenario.Primary, "whoever that will be")
 						for _, n := range f.Nodes {
 							faulty[n] = true
 						}

@@ -19,6 +19,8 @@ type faultDraw struct {
 	// what it signed is as bad as a Byzantine one.
 	wipes int
 	wiped map[int]bool
+	// volatile: every crash loses what was promised.
+	volatile bool
 }
 
 func node(replica int) scenario.Node { return scenario.Node(fmt.Sprint(replica)) }
@@ -63,7 +65,7 @@ func (f *faultDraw) one(kind string) (scenario.Fault, bool) {
 	n := f.s.N
 	switch kind {
 	case "crash":
-		f.crash(&fault)
+		return fault, f.crash(&fault)
 	case "pause":
 		fault.Nodes = nodes(f.subset(n, n))
 	case "isolate":
@@ -139,28 +141,33 @@ func (f *faultDraw) one(kind string) (scenario.Fault, bool) {
 }
 
 // crash chooses who stops: one replica, a few, or all at once. Disks are lost
-// within the bound only.
-func (f *faultDraw) crash(fault *scenario.Fault) {
+// within the bound only. It reports whether there is such a crash.
+func (f *faultDraw) crash(fault *scenario.Fault) bool {
 	n := f.s.N
-	switch f.IntN(6) {
-	case 0:
-		fault.Nodes = nodes(f.subset(n, n))
-	case 1:
-		fault.Nodes = []scenario.Node{scenario.Primary}
-	default:
+	who, wipe := f.IntN(6), f.oneIn(2)
+	if who > 1 || f.volatile {
 		victim := f.IntN(n)
 		fault.Nodes = []scenario.Node{node(victim)}
-		allowed := f.wiped[victim] || len(f.wiped) < f.wipes
-		for _, b := range f.byzantine {
-			allowed = allowed || b == victim // it counts as faulty already
+		switch {
+		case !wipe && !f.volatile:
+			return true
+		case contains(f.byzantine, victim), f.wiped[victim]: // counts as faulty already
+		case len(f.wiped) < f.wipes:
+			f.wiped[victim] = true
+		default:
+			return !f.volatile
 		}
-		if f.oneIn(2) && allowed {
+		if wipe {
 			fault.Disk = "wipe"
-			if !contains(f.byzantine, victim) {
-				f.wiped[victim] = true
-			}
 		}
+		return true
 	}
+	if who == 0 {
+		fault.Nodes = nodes(f.subset(n, n))
+	} else {
+		fault.Nodes = []scenario.Node{scenario.Primary}
+	}
+	return true
 }
 
 // paths chooses senders and receivers: everything, from some, to some, or from

@@ -234,6 +234,7 @@ func (sp *Space) Draw(seed int64) Schedule {
 	if sp.entry.FaultModel != protocols.Byzantine {
 		f.wipes = 0
 	}
+	f.volatile = volatile(s)
 	kinds := st.faults
 	if sp.entry.FaultModel == protocols.CrossFault && len(byzantine) > 0 {
 		kinds = nil // both at once is anarchy
@@ -255,7 +256,7 @@ func (sp *Space) cluster(s *scenario.Scenario, st Strategy, d draw) time.Duratio
 	}
 	s.Options = scenario.Options{Set: options(sp.entry.Options, d)}
 
-	horizon := []time.Duration{20, 60, 200, 600, 2000}[d.IntN(5)] * time.Millisecond
+	horizon := []time.Duration{20, 60, 200, 600, 2000, 6000}[d.IntN(6)] * time.Millisecond
 	switch d.IntN(10) {
 	case 0, 1, 2, 3, 4:
 		s.Transport = "stream"
@@ -290,10 +291,11 @@ func (sp *Space) cluster(s *scenario.Scenario, st Strategy, d draw) time.Duratio
 	return horizon
 }
 
-// options draws the parameters of a protocol, an application or an attack: half
-// of them keep their default, so that every one is seen alone; the others prefer
-// small values, where buffers wrap, checkpoints are taken and states are
-// transferred. Timers are too short as often as too long.
+// options draws the parameters of a protocol or an attack: half of them keep
+// their default, so that every one is seen alone; the others prefer small values,
+// where buffers wrap, checkpoints are taken and states are transferred. Timers
+// change more often, and are too short more often than too long, for a schedule
+// in which nothing times out shows little.
 func options(decl []protocols.Option, d draw) map[string]string {
 	set := make(map[string]string)
 	for _, o := range decl {
@@ -304,11 +306,12 @@ func options(decl []protocols.Option, d draw) map[string]string {
 		case protocols.OptionChoice:
 			v = d.between(0, int64(len(o.Choices)-1))
 		case protocols.OptionDuration:
+			change = !d.oneIn(4)
 			lo, hi := max(o.Min, min(o.Default, int64(time.Millisecond)), o.Default/64), min(o.Max, o.Default*8)
-			if d.oneIn(2) {
-				v = d.between(lo, o.Default)
-			} else {
+			if d.oneIn(3) {
 				v = d.between(o.Default, hi)
+			} else {
+				v = d.spread(lo, o.Default)
 			}
 			v -= v % int64(time.Microsecond)
 			v = max(v, o.Min)
@@ -324,6 +327,11 @@ func options(decl []protocols.Option, d draw) map[string]string {
 	}
 	return set
 }
+
+// volatile reports whether a crashed replica of this scenario forgets what it
+// promised even if its disk survives. By convention a protocol that can run
+// without a durable log has an option "log" for it.
+func volatile(s *scenario.Scenario) bool { return s.Options.Set["log"] == "false" }
 
 // word prints a value so that a scenario file reads it back.
 func word(o protocols.Option, v int64) string {
