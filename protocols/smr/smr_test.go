@@ -1,0 +1,194 @@
+package smr
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/edgebft/edgebft/protocols"
+)
+
+func digest(b byte) protocols.Digest { return protocols.Digest{b} }
+
+func TestBitsetIsASet(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var b Bitset
+		model := map[int]bool{}
+		for _, i := range rapid.SliceOf(rapid.IntRange(0, 300)).Draw(t, "members") {
+			require.Equal(t, !model[i], b.Add(i))
+			model[i] = true
+			require.True(t, b.Has(i))
+		}
+		require.Equal(t, len(model), b.Len())
+		members := b.AppendMembers(nil)
+		require.Len(t, members, len(model))
+		for i, m := range members {
+			require.True(t, model[m])
+			require.True(t, i == 0 || members[i-1] < m)
+		}
+		b.Clear()
+		require.Zero(t, b.Len())
+		require.False(t, b.Has(100))
+	})
+}
+
+func TestVotesCountEachVoterOnce(t *testing.T) {
+	var v Votes
+	require.Equal(t, 1, v.Add(0, digest(1)))
+	require.Equal(t, 0, v.Add(0, digest(2)), "a second vote of one voter counts for nothing")
+	require.Equal(t, 1, v.Add(1, digest(2)))
+	require.Equal(t, 2, v.Add(70, digest(1)))
+	d, n := v.Leader()
+	require.Equal(t, digest(1), d)
+	require.Equal(t, 2, n)
+	require.Equal(t, []int{0, 70}, v.Voters(digest(1)))
+	require.Equal(t, 3, v.Len())
+	v.Clear()
+	require.Zero(t, v.Count(digest(1)))
+	require.Equal(t, 1, v.Add(0, digest(3)))
+}
+
+func TestClientTableExactlyOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		window := rapid.IntRange(1, 4).Draw(t, "window")
+		table := NewClientTable(window)
+		executed := map[protocols.RequestKey]bool{}
+		for range rapid.IntRange(1, 60).Draw(t, "requests") {
+			k := protocols.RequestKey{
+				Client:    protocols.FirstClient + protocols.NodeID(rapid.IntRange(0, 2).Draw(t, "client")),
+				Timestamp: uint64(rapid.IntRange(1, 12).Draw(t, "timestamp")),
+			}
+			result, cached, done := table.Executed(k)
+			if executed[k] {
+				require.True(t, done, "an executed request must never look fresh again")
+			}
+			if cached {
+				require.Equal(t, []byte{byte(k.Timestamp)}, result)
+			}
+			if !done {
+				table.Record(k, []byte{byte(k.Timestamp)})
+				executed[k] = true
+				_, cached, done = table.Executed(k)
+				require.True(t, done)
+			}
+		}
+		enc := table.AppendTo(nil)
+		back, err := readClientTable(bytes.NewReader(enc), window)
+		require.NoError(t, err)
+		require.Equal(t, enc, back.AppendTo(nil))
+		for k := range executed {
+			_, _, done := back.Executed(k)
+			require.True(t, done)
+		}
+	})
+}
+
+func TestClientTableKeepsTheNewestReplies(t *testing.T) {
+	table := NewClientTable(2)
+	key := func(ts uint64) protocols.RequestKey {
+		return protocols.RequestKey{Client: protocols.FirstClient, Timestamp: ts}
+	}
+	for _, ts := range []uint64{5, 3, 9} {
+		table.Record(key(ts), []byte{byte(ts)})
+	}
+	_, cached, done := table.Executed(key(3))
+	require.True(t, done)
+	require.False(t, cached, "the oldest reply made room")
+	_, cached, _ = table.Executed(key(9))
+	require.True(t, cached)
+	_, _, done = table.Executed(key(2))
+	require.True(t, done, "what is older than the floor counts as executed")
+	_, _, done = table.Executed(key(7))
+	require.False(t, done)
+}
+
+func FuzzReadClientTable(f *testing.F) {
+	table := NewClientTable(3)
+	for ts := uint64(1); ts < 6; ts++ {
+		table.Record(protocols.RequestKey{Client: protocols.FirstClient + protocols.NodeID(ts%2), Timestamp: ts}, []byte("result"))
+	}
+	f.Add(table.AppendTo(nil))
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := bytes.NewReader(b)
+		got, err := readClientTable(r, 3)
+		if err != nil {
+			return
+		}
+		require.Equal(t, b[:len(b)-r.Len()], got.AppendTo(nil), "an accepted encoding is the canonical one")
+	})
+}
+
+func request(client, ts int) *protocols.Request {
+	return &protocols.Request{Client: protocols.FirstClient + protocols.NodeID(client), Timestamp: uint64(ts)}
+}
+
+func TestPendingBoundsAndOrder(t *testing.T) {
+	p := NewPending(3, 1)
+	require.True(t, p.Add(request(0, 1), 10))
+	require.False(t, p.Add(request(0, 1), 11), "no duplicates")
+	require.True(t, p.Add(request(1, 1), 12))
+	require.True(t, p.Add(request(0, 2), 13), "a newer request of the client replaces its older one")
+	require.False(t, p.Add(request(0, 1), 14), "an older one does not come back")
+	require.Equal(t, 2, p.Len())
+	require.True(t, p.Add(request(2, 1), 15))
+	require.False(t, p.Add(request(3, 1), 16), "the total bound holds")
+	r, since := p.Oldest()
+	require.Equal(t, request(1, 1).Key(), r.Key())
+	require.Equal(t, protocols.Time(12), since)
+	require.NotNil(t, p.Get(request(2, 1).Key()))
+	p.Remove(request(0, 2).Key())
+	require.Nil(t, p.Get(request(0, 2).Key()))
+	require.Equal(t, request(1, 1).Key(), p.Pop().Key())
+	require.Equal(t, request(2, 1).Key(), p.Pop().Key())
+	require.Nil(t, p.Pop())
+}
+
+func TestPendingAgainstModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := NewPending(20, 100)
+		var model []protocols.RequestKey
+		find := func(k protocols.RequestKey) int {
+			for i, m := range model {
+				if m == k {
+					return i
+				}
+			}
+			return -1
+		}
+		for range rapid.IntRange(1, 400).Draw(t, "steps") {
+			r := request(rapid.IntRange(0, 5).Draw(t, "client"), rapid.IntRange(1, 8).Draw(t, "timestamp"))
+			switch rapid.IntRange(0, 3).Draw(t, "what") {
+			case 0, 1:
+				want := find(r.Key()) < 0 && len(model) < 20
+				require.Equal(t, want, p.Add(r, 0))
+				if want {
+					model = append(model, r.Key())
+				}
+			case 2:
+				p.Remove(r.Key())
+				if i := find(r.Key()); i >= 0 {
+					model = append(model[:i], model[i+1:]...)
+				}
+			case 3:
+				got := p.Pop()
+				if len(model) == 0 {
+					require.Nil(t, got)
+				} else {
+					require.Equal(t, model[0], got.Key())
+					model = model[1:]
+				}
+			}
+			require.Equal(t, len(model), p.Len())
+			require.Equal(t, find(r.Key()) >= 0, p.Get(r.Key()) != nil)
+			var seen []protocols.RequestKey
+			p.Each(func(r *protocols.Request) bool { seen = append(seen, r.Key()); return true })
+			require.Len(t, seen, len(model))
+			for i := range seen {
+				require.Equal(t, model[i], seen[i])
+			}
+		}
+	})
+}
