@@ -50,7 +50,7 @@ func (sh *shrinker) try(change func(s *scenario.Scenario) bool) bool {
 		return false
 	}
 	c := clone(sh.best.Scenario)
-	if !change(c) {
+	if !change(c) || sh.sp.excuse(c) != "" { // fewer replicas withstand less
 		return false
 	}
 	sh.best.Runs++
