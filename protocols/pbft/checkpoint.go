@@ -61,6 +61,7 @@ func (o *Orderer) checkStable(seq uint64, votes *smr.Votes) {
 			return
 		}
 		o.env.Emit(protocols.Event{Kind: protocols.EventProtocol, Seq: seq, Digest: own.Digest, Note: "own state differs from the stable checkpoint"})
+		o.diverged = seq
 		o.shell.Behind(seq, d, votes.Voters(d))
 		return
 	}
@@ -135,11 +136,17 @@ func (o *Orderer) makeStable(seq uint64, d protocols.Digest) {
 	o.moveWindow(seq, d)
 }
 
+// Wants implements smr.Orderer.
+func (o *Orderer) Wants(seq uint64) bool {
+	return seq > o.delivered || o.diverged > 0 && seq >= o.diverged && seq > o.h
+}
+
 // Jump implements smr.Orderer.
 func (o *Orderer) Jump(seq uint64, d protocols.Digest) {
-	if seq <= o.h {
+	if !o.Wants(seq) {
 		return
 	}
+	o.diverged = 0
 	o.delivered = max(o.delivered, seq)
 	if o.delivered > seq {
 		// The state went back to the checkpoint (it had diverged): deliver again.

@@ -65,7 +65,7 @@ func newReplica(c *protocols.Config, bug mutation) *smr.Replica {
 	oc := Configure(c)
 	oc.mutate = bug
 	return smr.NewReplica(c, NewOrderer(oc), smr.ReplicaOptions{
-		Window: 1, TransferTimeout: 2 * oc.Resend, SignFor: 16 * oc.MaxTimeout,
+		Window: 1, TransferTimeout: 2 * oc.Resend, SignFor: 10 * oc.Timeout,
 	})
 }
 

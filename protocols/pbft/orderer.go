@@ -95,6 +95,7 @@ type Orderer struct {
 	checkpoints map[uint64]*smr.Votes // slots in (h, h+L], multiples of K
 	ahead       []CheckpointEntry     // per replica: its latest vote beyond the window
 	target      CheckpointEntry       // vouched for, and out of our reach by ordering
+	diverged    uint64                // slot at which the own state was found wrong
 
 	// View changes.
 	myVC        *ViewChange
@@ -106,7 +107,7 @@ type Orderer struct {
 	offered     *NewView // received, not accepted yet
 	chosenTop   uint64   // highest slot fixed by newView
 	claims      []Status // per replica: its last STATUS
-	failed      uint // consecutive view changes without progress
+	failed      uint     // consecutive view changes without progress
 	future      []futureMessage
 	futureCount []int
 	vcTimer     protocols.TimerID

@@ -324,6 +324,10 @@ func (x *Replica) onState(from protocols.NodeID, m *StateChunk) {
 	if !complete {
 		return
 	}
+	if !x.orderer.Wants(slot) {
+		x.transfer.done()
+		return
+	}
 	if !x.orderer.Vouched(slot, digest) {
 		x.transfer.next()
 		return
