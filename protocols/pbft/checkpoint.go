@@ -165,6 +165,9 @@ func (o *Orderer) Jump(seq uint64, d protocols.Digest) {
 	}
 	o.moveWindow(seq, d)
 	o.deliver()
+	o.asking = true // there is probably more above the checkpoint
+	o.sendStatus()
+	o.armResend()
 }
 
 func (o *Orderer) moveWindow(seq uint64, d protocols.Digest) {

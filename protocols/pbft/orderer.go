@@ -107,6 +107,8 @@ type Orderer struct {
 	offered     *NewView // received, not accepted yet
 	chosenTop   uint64   // highest slot fixed by newView
 	claims      []Status // per replica: its last STATUS
+	claimed     uint64   // f+1 of them have delivered that much
+	asking      bool     // send STATUS at the next tick in any case
 	failed      uint     // consecutive view changes without progress
 	future      []futureMessage
 	futureCount []int
@@ -194,6 +196,7 @@ func (o *Orderer) Start(env protocols.Env, boot protocols.Boot) {
 	o.env = env
 	o.recover(boot)
 	if boot.Kind != protocols.Fresh {
+		o.asking = true
 		o.sendStatus()
 		o.armResend()
 	}

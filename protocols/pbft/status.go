@@ -1,6 +1,7 @@
 package pbft
 
 import (
+	"slices"
 	"time"
 
 	"github.com/edgebft/edgebft/protocols"
@@ -69,7 +70,8 @@ func (o *Orderer) onProgressTimeout() {
 
 // unfinished reports whether this replica may lack something that others have.
 func (o *Orderer) unfinished() bool {
-	return !o.active || o.learner != nil || o.target.Seq > o.delivered || o.highest > o.delivered || o.offered != nil
+	return !o.active || o.learner != nil || o.target.Seq > o.delivered || o.highest > o.delivered || o.offered != nil ||
+		o.claimed > o.delivered || o.asking
 }
 
 func (o *Orderer) armResend() {
@@ -84,10 +86,11 @@ func (o *Orderer) onResend() {
 		return
 	}
 	o.armResend()
-	if o.delivered > o.lastTick && o.active && o.learner == nil {
+	if o.delivered > o.lastTick && o.active && o.learner == nil && !o.asking {
 		o.lastTick = o.delivered
 		return
 	}
+	o.asking = false
 	o.lastTick = o.delivered
 	if o.learner != nil {
 		o.learner.ask(o)
@@ -124,6 +127,7 @@ func (o *Orderer) sendStatus() { o.env.Multicast(o.cfg.Replicas, o.status()) }
 // answer per sender and half resend period bounds what a flood can cost.
 func (o *Orderer) onStatus(from protocols.NodeID, m *Status) {
 	o.claims[from] = *m
+	o.countClaims()
 	if m.Active && o.offered != nil && o.offered.View == m.View {
 		o.tryAccept()
 	}
@@ -145,6 +149,9 @@ func (o *Orderer) onStatus(from protocols.NodeID, m *Status) {
 			o.env.Send(from, &Checkpoint{Seq: c.Seq, Digest: c.Digest})
 		}
 	}
+	if m.Delivered < o.delivered && !(m.View < o.view) {
+		o.env.Send(from, o.status())
+	}
 	switch {
 	case m.View < o.view || m.View == o.view && !m.Active && o.active:
 		o.env.Send(from, o.status())
@@ -160,6 +167,18 @@ func (o *Orderer) onStatus(from protocols.NodeID, m *Status) {
 	if o.voteView <= m.View || !m.Active {
 		o.resendVotes(from, m)
 	}
+}
+
+// countClaims finds the highest slot that f+1 replicas say they delivered: one of
+// them is correct, so it can be reached.
+func (o *Orderer) countClaims() {
+	top := make([]uint64, len(o.claims))
+	for i := range o.claims {
+		top[i] = o.claims[i].Delivered
+	}
+	slices.Sort(top)
+	o.claimed = top[len(top)-o.weak]
+	o.armResend()
 }
 
 // resendVotes sends this replica's part in the slots that the peer lacks.
