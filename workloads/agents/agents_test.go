@@ -325,10 +325,6 @@ func TestRandomSchedules(t *testing.T) {
 			})
 			c.loss = r.IntN(40)
 			c.startAll()
-			second := c.hosts[collectorID+1]
-			if r.IntN(2) == 0 {
-				second.start(protocols.Fresh)
-			}
 			end := time.Duration(0)
 			for range 30 {
 				end += time.Duration(r.IntN(300)) * time.Millisecond

@@ -29,9 +29,13 @@
 // A clock that lost its disk does not know what it signed. It waits for a request
 // whose collector itself saw the tick before applied, so that it learns how far
 // time is, and stays silent for that tick, for the next (the request may be a late
-// copy), and for all below. Should several collectors and a pause of one of them
-// coincide with the loss, it may contradict itself: a node that lost its disk
-// counts against f.
+// copy), and for all below.
+//
+// One collector at a time is meant to be at work; another one is a standby that
+// starts when the first has died. Two at once mostly get along, but each knows the
+// ledger time of the other's ticks only roughly. Where the clocks are further apart
+// than a tick lasts, one may then have readings signed that do not move time, or
+// mislead a clock that lost its disk into signing a tick twice.
 //
 // What this package is not: it does not choose the median (the ledger does), and
 // it holds no beacon yet.
