@@ -330,11 +330,11 @@ func TestRandomSchedules(t *testing.T) {
 				end += time.Duration(r.IntN(300)) * time.Millisecond
 				c.play(end)
 				i := r.IntN(len(c.clocks) + 1)
-				h, kind := c.coll, protocols.BootKind(1+r.IntN(2))
+				h, kind := c.coll, protocols.Recovered
 				if i < len(c.clocks) {
 					h = c.clocks[i]
-					if i >= f { // only f clocks ever lose their disks
-						kind = protocols.Recovered
+					if i < f && r.IntN(2) == 0 { // only f clocks ever lose their disks
+						kind = protocols.Wiped
 					}
 				}
 				if h.up {
@@ -377,7 +377,7 @@ func TestConfigurationIsChecked(t *testing.T) {
 
 func TestMessagesAreComplete(t *testing.T) {
 	table := protocols.NewMessageTable(Messages())
-	require.Len(t, table.Types(), 3)
+	require.Len(t, table.Types(), 4)
 	require.NotNil(t, table.Lookup(TagClockReport))
 }
 

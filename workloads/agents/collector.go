@@ -120,6 +120,11 @@ func (c *Collector) LedgerTime() uint64 { return c.now }
 // Start implements protocols.Node.
 func (c *Collector) Start(env protocols.Env, boot protocols.Boot) {
 	c.outer, c.env = env, env.Sub(Path)
+	for _, r := range boot.For(c.env.Path()).Records {
+		if p, ok := r.Message.(*ClockProgress); ok {
+			c.tick, c.now = p.Tick, p.Now
+		}
+	}
 	c.inner.Start(&tap{env, c}, boot)
 	c.arm(0, timerTick)
 }
@@ -303,6 +308,7 @@ func (c *Collector) decided(v Verdict) {
 		c.now = max(c.now, c.median())
 		c.tick++
 		c.synced = true
+		c.env.Compact(&ClockProgress{Tick: c.tick, Now: c.now})
 	case Passed:
 		c.synced = false
 		c.now = max(c.now, c.median()) // whoever brought it through had readings like these

@@ -25,7 +25,9 @@
 // Lost messages and crashed clocks are met by asking again, until a quorum has
 // answered. A clock that is asked for a tick below its last one sends its last one
 // too; when enough of them agree that time went on (another collector, or an
-// earlier life of this one), the collector joins them there. So it needs no log.
+// earlier life of this one), the collector joins them there. Its log of the last
+// tick saves it that.
+//
 // A clock that lost its disk does not know what it signed. It waits for a request
 // whose collector itself saw the tick before applied, so that it learns how far
 // time is, and stays silent for that tick, for the next (the request may be a late

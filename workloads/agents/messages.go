@@ -7,6 +7,7 @@ import "github.com/edgebft/edgebft/protocols"
 //msgp:tuple ClockRequest
 //msgp:tuple ClockReport
 //msgp:tuple ClockRecord
+//msgp:tuple ClockProgress
 //msgp:limit arrays:64 maps:0
 
 // Tags of this package.
@@ -14,6 +15,7 @@ const (
 	TagClockRequest protocols.Tag = 0x0801
 	TagClockReport  protocols.Tag = 0x0802
 	TagClockRecord  protocols.Tag = 0x0803
+	TagProgress     protocols.Tag = 0x0804
 )
 
 // Path is the path of the agents' messages, timers and records.
@@ -46,6 +48,16 @@ type ClockRecord struct {
 	Floor   uint64
 	Reports []ClockReport
 }
+
+// ClockProgress (CLOCK-PROGRESS) is what a collector logs when a tick was
+// applied.
+type ClockProgress struct {
+	// Tick is the next one, Now the ledger time in ms.
+	Tick, Now uint64
+}
+
+// Tag implements protocols.Message.
+func (*ClockProgress) Tag() protocols.Tag { return TagProgress }
 
 // Tag implements protocols.Message.
 func (*ClockRequest) Tag() protocols.Tag { return TagClockRequest }
@@ -85,6 +97,10 @@ func Messages() []protocols.MessageType {
 		{
 			Tag: TagClockRecord, Name: "CLOCK-RECORD", Class: protocols.ClassGossip, Record: true,
 			New: func() protocols.WireMessage { return new(ClockRecord) },
+		},
+		{
+			Tag: TagProgress, Name: "CLOCK-PROGRESS", Class: protocols.ClassGossip, Record: true,
+			New: func() protocols.WireMessage { return new(ClockProgress) },
 		},
 	}
 }

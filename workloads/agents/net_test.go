@@ -164,7 +164,10 @@ func (e *env) Complete(c protocols.Completion)    { e.h.complete(c) }
 func (e *env) Compact(m protocols.WireMessage) {
 	body, err := m.MarshalMsg(nil)
 	require.NoError(e.h.net.t, err)
-	r := new(ClockRecord)
+	var r protocols.WireMessage = new(ClockRecord)
+	if m.Tag() == TagProgress {
+		r = new(ClockProgress)
+	}
 	_, err = r.UnmarshalMsg(body)
 	require.NoError(e.h.net.t, err)
 	e.h.records = []protocols.Record{{Path: e.path, Message: r}}
