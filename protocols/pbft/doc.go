@@ -43,9 +43,10 @@
 //     dropped. Losing an old entry of Q may delay a view change, never break one.
 //  7. A replica votes for a slot fixed by NEW-VIEW once it holds the batch, so f+1
 //     correct replicas hold whatever prepares.
-//  8. The timer for a NEW-VIEW starts when 2f+1 replicas are known to be on their way
-//     to that view or a later one. The paper counts VIEW-CHANGEs for that view only,
-//     with which replicas that passed each other on lossy links can wait for ever.
+//  8. The timer for a NEW-VIEW starts when 2f+1 replicas are known, by VIEW-CHANGE or
+//     STATUS, to be in that view or a later one. The paper counts VIEW-CHANGEs for
+//     that view only, with which replicas that passed each other on lossy links, or
+//     that lost the proof of a view in a restart, can wait for ever.
 //  9. f+1 replicas that claim, in STATUS, to take part in a view on the strength of a
 //     NEW-VIEW with this digest are accepted in place of the VIEW-CHANGEs behind it:
 //     one of them is correct and has checked them. Laggards get in this way.

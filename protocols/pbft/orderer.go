@@ -225,6 +225,7 @@ func (o *Orderer) Submit(r *protocols.Request) {
 	o.pending.Add(r, o.env.Now())
 	o.tryPropose()
 	o.watch()
+	o.armResend()
 }
 
 // Receive implements protocols.Node.

@@ -71,7 +71,7 @@ func (o *Orderer) onProgressTimeout() {
 // unfinished reports whether this replica may lack something that others have.
 func (o *Orderer) unfinished() bool {
 	return !o.active || o.learner != nil || o.target.Seq > o.delivered || o.highest > o.delivered || o.offered != nil ||
-		o.claimed > o.delivered || o.asking
+		o.claimed > o.delivered || o.asking || o.pending.Len() > 0
 }
 
 func (o *Orderer) armResend() {
@@ -128,6 +128,7 @@ func (o *Orderer) sendStatus() { o.env.Multicast(o.cfg.Replicas, o.status()) }
 func (o *Orderer) onStatus(from protocols.NodeID, m *Status) {
 	o.claims[from] = *m
 	o.countClaims()
+	o.watchViewChange()
 	if m.Active && o.offered != nil && o.offered.View == m.View {
 		o.tryAccept()
 	}

@@ -165,16 +165,17 @@ func (o *Orderer) announced(r protocols.NodeID) uint64 {
 	return top
 }
 
-// watchViewChange starts the timer for the NEW-VIEW once 2f+1 replicas are on
-// their way to this view or a later one: one partitioned replica does not run
-// ahead through the views, and replicas that passed each other meet again.
+// watchViewChange starts the timer for the NEW-VIEW once 2f+1 replicas are known,
+// by VIEW-CHANGE or STATUS, to be in this view or a later one: one partitioned
+// replica does not run ahead through the views, and replicas that passed each
+// other, or can no longer prove how their view began, meet again in a later one.
 func (o *Orderer) watchViewChange() {
-	if o.active || o.vcTimer != 0 {
+	if o.active || o.learner != nil || o.vcTimer != 0 {
 		return
 	}
 	leaving := 0
 	for i := 0; i < o.cfg.N; i++ {
-		if o.announced(protocols.NodeID(i)) >= o.view {
+		if o.announced(protocols.NodeID(i)) >= o.view || o.claims[i].View >= o.view {
 			leaving++
 		}
 	}
