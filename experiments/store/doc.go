@@ -1,0 +1,23 @@
+// Package store keeps results as plain files: one directory per cell, written
+// beside the final place, sealed by SHA256SUMS and renamed into it, so that a
+// crash leaves no half cell.
+//
+//	results/<suite>/
+//	  suite.resolved.yaml
+//	  cells/<cell-id>/manifest.json summary.json latency.hlog load.csv.zst timeline.csv.zst ... SHA256SUMS
+//	  superseded/<cell-id>-<utc>/   earlier versions of re-run cells
+//	  index.csv index.bench         rebuilt from the cells
+//	results/latest -> <suite>
+//
+// Nothing is overwritten: a re-run moves the old cell to superseded first.
+// Failed, invalid and undecided cells are results and are kept like the others.
+// index.csv holds neither wall-clock times nor host data and is ordered by
+// content, so that a sweep in the simulator gives the same bytes whatever was
+// interrupted, resumed, sharded or merged.
+//
+// Every read checks SHA256SUMS. A truncated or changed file is an error that
+// names the file and the fix; it is never skipped.
+//
+// It is not for deciding what to run (package sweep) or what a run means
+// (packages result and stats).
+package store

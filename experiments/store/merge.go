@@ -1,0 +1,117 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// MergeReport says what a merge did.
+type MergeReport struct {
+	// Added cells are new here, Same are equal (in the simulator: equal but for
+	// wall-clock times).
+	Added, Same []string
+	// Conflicts are recorded in both with different outcomes. Neither is touched.
+	Conflicts []Conflict
+}
+
+// Conflict is a cell that two stores disagree on.
+type Conflict struct {
+	Cell, Here, There, Reason string
+}
+
+// Merge adds the cells of another store: the set union by cell id. It never
+// overwrites, and merging again changes nothing.
+func (s *Store) Merge(from *Store) (*MergeReport, error) {
+	ids, err := from.ids()
+	if err != nil {
+		return nil, err
+	}
+	var rep MergeReport
+	for _, id := range ids {
+		there, err := from.Read(id)
+		if err != nil {
+			return &rep, err
+		}
+		here, err := s.Read(id)
+		if errors.Is(err, fs.ErrNotExist) {
+			if err := s.copyCell(there); err != nil {
+				return &rep, err
+			}
+			rep.Added = append(rep.Added, id)
+			continue
+		}
+		if err != nil {
+			return &rep, err
+		}
+		if reason := differ(here, there); reason != "" {
+			rep.Conflicts = append(rep.Conflicts, Conflict{id, here.Dir, there.Dir, reason})
+			continue
+		}
+		rep.Same = append(rep.Same, id)
+	}
+	return &rep, nil
+}
+
+// differ says how two records of one cell disagree, "" if they do not.
+func differ(a, b *Record) string {
+	ma, mb := a.Manifest, b.Manifest
+	switch {
+	case ma.ConfigHash != mb.ConfigHash:
+		return "the configuration hashes differ"
+	case ma.State != mb.State:
+		return fmt.Sprintf("states %s and %s", ma.State, mb.State)
+	case ma.Mode == "sim" && ma.TraceHash != mb.TraceHash:
+		return fmt.Sprintf("trace hashes %.12s and %.12s (revisions %s and %s)", ma.TraceHash, mb.TraceHash, ma.Revision, mb.Revision)
+	}
+	if ma.Mode == "sim" {
+		ra, err := IndexCSV([]*Record{a})
+		if err != nil {
+			return err.Error()
+		}
+		rb, err := IndexCSV([]*Record{b})
+		if err != nil {
+			return err.Error()
+		}
+		if string(ra) != string(rb) {
+			return "the summaries differ"
+		}
+		return ""
+	}
+	if len(a.files) != len(b.files) {
+		return "different files"
+	}
+	for name, sum := range a.files {
+		if b.files[name] != sum {
+			return name + " differs"
+		}
+	}
+	return ""
+}
+
+func (s *Store) copyCell(r *Record) error {
+	m := *r.Manifest
+	p, err := s.Begin(&m)
+	if err != nil {
+		return err
+	}
+	for name := range r.files {
+		data, err := r.Read(name)
+		if err == nil {
+			err = p.write(name, data)
+		}
+		if err != nil {
+			return errors.Join(err, p.Abort())
+		}
+	}
+	if err := seal(p.dir); err != nil {
+		return errors.Join(err, p.Abort())
+	}
+	final := s.CellDir(m.Cell)
+	if err := os.Rename(p.dir, final); err != nil {
+		return errors.Join(err, p.Abort())
+	}
+	return syncDir(filepath.Dir(final))
+}
