@@ -85,3 +85,10 @@ func (s *Scenario) Clone(overrides ...string) (*Scenario, error) {
 	}
 	return FromDocument(s.doc, overrides...)
 }
+
+// Axis is one coordinate of a cell in the matrix of a suite: the path in the
+// scenario and the value as written.
+type Axis struct {
+	Path  string `json:"path" key:"path"`
+	Value string `json:"value" key:"value"`
+}

@@ -43,10 +43,7 @@ type Manifest struct {
 }
 
 // Axis is one coordinate of a cell in the matrix of its suite.
-type Axis struct {
-	Path  string `json:"path"`
-	Value string `json:"value"`
-}
+type Axis = scenario.Axis
 
 // NewManifest fills in what describes the scenario, the program and the host.
 func NewManifest(s *scenario.Scenario, suite string, axes []Axis, env *Environment) *Manifest {

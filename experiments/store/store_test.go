@@ -34,7 +34,7 @@ func open(t *testing.T) *Store {
 
 func record(t *testing.T, st *Store, s *scenario.Scenario, replace bool) error {
 	t.Helper()
-	p, err := st.Begin(NewManifest(s, "suite", []Axis{{"protocol", s.Protocol}}, env))
+	p, err := st.Begin(NewManifest(s, "suite", []Axis{{Path: "protocol", Value: s.Protocol}}, env))
 	require.NoError(t, err)
 	out, err := testrun.Run(context.Background(), s)
 	require.NoError(t, err)

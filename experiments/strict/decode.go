@@ -38,6 +38,23 @@ func (v *Value) Errorf(format string, args ...any) error {
 	return e
 }
 
+// Scalar returns a plain value of the same place, for lists that are written in
+// a short form.
+func (v *Value) Scalar(text string) *Value {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Value: text, Line: v.Node.Line, Column: v.Node.Column}
+	if o, ok := v.Doc.origins[v.Node]; ok {
+		v.Doc.origins[n] = o
+	}
+	return &Value{v.Doc, n, v.Path}
+}
+
+// Of returns the mapping v as a document of its own that reports the same
+// positions; changes to it do not reach v.
+func Of(v *Value) *Document {
+	d := &Document{File: v.Doc.File, Root: v.Node, origins: v.Doc.origins}
+	return d.Clone()
+}
+
 // Decode decodes the value into a pointer.
 func (v *Value) Decode(into any) error {
 	d := decoder{doc: v.Doc}

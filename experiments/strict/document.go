@@ -146,14 +146,26 @@ func (d *Document) copyInto(c *Document, n *yaml.Node) *yaml.Node {
 	return &m
 }
 
-// Sub returns the mapping at a top-level key as a document of its own that
-// reports the same positions; nil if the key is absent.
-func (d *Document) Sub(key string) *Document {
-	_, v := d.lookup(d.Root, key)
-	if v == nil || v.Kind != yaml.MappingNode {
-		return nil
+// SetKey puts a copy of a node under one key of a mapping at path; the key may
+// contain dots.
+func (d *Document) SetKey(path, key string, value *yaml.Node) error {
+	m, exact := d.find(path)
+	if !exact || m.Kind != yaml.MappingNode {
+		m = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: value.Line, Column: value.Column}
+		if err := d.SetNode(path, m, ""); err != nil {
+			return err
+		}
+		m, _ = d.find(path)
 	}
-	return &Document{File: d.File, Root: v, origins: d.origins}
+	v := d.copyInto(d, value)
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == key {
+			m.Content[i+1] = v
+			return nil
+		}
+	}
+	m.Content = append(m.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key, Line: v.Line, Column: v.Column}, v)
+	return nil
 }
 
 func (d *Document) lookup(m *yaml.Node, key string) (k, v *yaml.Node) {
