@@ -308,7 +308,9 @@ func options(decl []protocols.Option, d draw) map[string]string {
 		case protocols.OptionDuration:
 			change = !d.oneIn(4)
 			lo, hi := max(o.Min, min(o.Default, int64(time.Millisecond)), o.Default/64), min(o.Max, o.Default*8)
-			if d.oneIn(3) {
+			if o.Default == 0 { // off unless asked for
+				v = d.spread(o.Min, min(o.Max, int64(100*time.Millisecond)))
+			} else if d.oneIn(3) {
 				v = d.between(o.Default, hi)
 			} else {
 				v = d.spread(lo, o.Default)
@@ -377,6 +379,9 @@ func (sp *Space) adversaries(s *scenario.Scenario, st Strategy, d draw) []int {
 		}
 	}
 	if count == 0 {
+		if st.byzantine > 0 && sp.entry.FaultModel == protocols.Byzantine && d.oneIn(4) {
+			sp.traitorClient(s, d)
+		}
 		return nil
 	}
 	// The first primaries are the most interesting traitors.
@@ -387,6 +392,9 @@ func (sp *Space) adversaries(s *scenario.Scenario, st Strategy, d draw) []int {
 		}
 	}
 	sort.Ints(bad)
+	if st.attack == "" && d.oneIn(4) {
+		sp.traitorClient(s, d)
+	}
 	together := d.oneIn(2)
 	for i := 0; i < len(bad); i++ {
 		a := &sp.attacks[d.IntN(len(sp.attacks))]
@@ -404,4 +412,29 @@ func (sp *Space) adversaries(s *scenario.Scenario, st Strategy, d draw) []int {
 		s.Adversaries = append(s.Adversaries, adv)
 	}
 	return bad
+}
+
+// clientAttacks are the generic attacks that say something on a client.
+var clientAttacks = []string{"bad-macs", "double-vote", "equivocate", "mutate", "replay", "selective", "silent-to", "stale"}
+
+// traitorClient adds a Byzantine client.
+func (sp *Space) traitorClient(s *scenario.Scenario, d draw) {
+	if sp.entry.FaultModel != protocols.Byzantine {
+		return
+	}
+	var usable []*protocols.Attack
+	for _, name := range clientAttacks {
+		if a := sp.attack(name); a != nil {
+			usable = append(usable, a)
+		}
+	}
+	if len(usable) == 0 {
+		return
+	}
+	a := usable[d.IntN(len(usable))]
+	s.Clients++
+	s.Adversaries = append(s.Adversaries, scenario.Adversary{
+		Nodes: []scenario.Node{scenario.Node(fmt.Sprintf("c%d", s.Clients-1))}, Attack: a.Name,
+		Options: scenario.Options{Set: options(a.Options, d)},
+	})
 }

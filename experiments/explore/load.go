@@ -1,0 +1,95 @@
+package explore
+
+import (
+	"math"
+	"time"
+
+	"github.com/edgebft/edgebft/protocols"
+	"github.com/edgebft/edgebft/workloads/load"
+)
+
+// never is later than every run.
+const never = protocols.Time(math.MaxInt64)
+
+// pacer drives the clients of one process in a closed loop with a think time. It
+// offers load until a time and knows when everything that it submitted has been
+// answered, so that a run need not wait for anything else. It obeys the
+// determinism rules of a node.
+type pacer struct {
+	generator func(env protocols.LoadEnv, clients int) (load.Generator, error)
+	think     time.Duration
+	until     protocols.Time
+	// done is called once, when load is no longer offered and all is answered.
+	done func()
+
+	env      protocols.LoadEnv
+	gen      load.Generator
+	err      error
+	next     []protocols.Time // when a client submits again; never while it waits
+	ops      [][]byte         // open operation per client
+	open     int
+	finished bool
+
+	submitted, answered int
+	// retransmissions is the total that clients report.
+	retransmissions int
+}
+
+// Start implements protocols.Load.
+func (p *pacer) Start(env protocols.LoadEnv, clients int) {
+	p.env = env
+	if p.gen, p.err = p.generator(env, clients); p.err != nil {
+		return
+	}
+	p.next = make([]protocols.Time, clients)
+	p.ops = make([][]byte, clients)
+	for i := range p.next { // spread over the first think time
+		p.next[i] = env.Now().Add(p.think * time.Duration(i) / time.Duration(clients))
+	}
+	p.Wake(env.Now())
+}
+
+// Wake implements protocols.Load.
+func (p *pacer) Wake(now protocols.Time) {
+	for i, at := range p.next {
+		if at > now || at >= p.until {
+			continue
+		}
+		_, op, ok := p.gen.Next(i, now)
+		if !ok {
+			p.next[i] = now.Add(max(p.think, time.Millisecond))
+			continue
+		}
+		p.next[i], p.ops[i] = never, op
+		p.open++
+		p.submitted++
+		p.env.Invoke(i, uint64(p.submitted), op)
+	}
+	p.schedule(now)
+}
+
+// Completed implements protocols.Load.
+func (p *pacer) Completed(client int, c protocols.Completion) {
+	now := p.env.Now()
+	p.gen.Result(client, now, p.ops[client], c.Result)
+	p.open--
+	p.answered++
+	p.retransmissions += c.Retransmissions
+	p.next[client] = now.Add(max(p.think, time.Nanosecond))
+	p.schedule(now)
+}
+
+// schedule asks for the next wake, or finds that there is nothing left to do.
+func (p *pacer) schedule(now protocols.Time) {
+	soonest := never
+	for _, at := range p.next {
+		soonest = min(soonest, at)
+	}
+	switch {
+	case soonest < p.until:
+		p.env.WakeAt(max(soonest, now))
+	case p.open == 0 && !p.finished:
+		p.finished = true
+		p.done()
+	}
+}
