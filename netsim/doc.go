@@ -1,0 +1,3 @@
+// Package netsim is a deterministic simulator of hosts and networks that runs
+// protocol nodes unchanged.
+package netsim

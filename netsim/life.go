@@ -1,0 +1,264 @@
+package netsim
+
+import (
+	"fmt"
+
+	"github.com/edgebft/edgebft/protocols"
+)
+
+// effects is what the active faults do to one message.
+type effects struct {
+	blocked   bool
+	until     int64 // clogged until then
+	delay     int64
+	jitter    int64
+	loss      int64
+	duplicate int64
+	reorder   int64
+	corrupt   int64
+	window    int64
+}
+
+// linkEffects sums up the active faults of links for a message between two
+// processes.
+func (s *Sim) linkEffects(src, dst *proc) (fx effects) {
+	for _, x := range s.active {
+		var hit bool
+		if x.group != nil {
+			a, b := x.group[src.id], x.group[dst.id]
+			hit = a != 0 && b != 0 && a != b
+		} else {
+			hit = x.from[src.id] && x.to[dst.id] || !x.OneWay && x.from[dst.id] && x.to[src.id]
+		}
+		if !hit {
+			continue
+		}
+		switch x.Kind {
+		case FaultPartition:
+			fx.blocked = true
+		case FaultDelay:
+			fx.delay += int64(x.Delay)
+			fx.jitter += int64(x.Jitter)
+		case FaultLoss:
+			fx.loss = min(fx.loss+x.PPM, 1_000_000)
+		case FaultDuplicate:
+			fx.duplicate = min(fx.duplicate+x.PPM, 1_000_000)
+			fx.window = max(fx.window, int64(x.Jitter))
+		case FaultReorder:
+			fx.reorder = min(fx.reorder+x.PPM, 1_000_000)
+			fx.window = max(fx.window, int64(x.Jitter))
+		case FaultCorrupt:
+			fx.corrupt = min(fx.corrupt+x.PPM, 1_000_000)
+		case FaultClog:
+			fx.until = max(fx.until, x.end)
+		}
+	}
+	return fx
+}
+
+// transmission is the copy of several packets that is leaving a NIC.
+type transmission struct {
+	src  int32
+	dep  int64 // last packet
+	copy abortKey
+	on   bool
+}
+
+// abortKey names an arrival in the queue.
+type abortKey struct {
+	at  int64
+	key uint64
+}
+
+// onDepart lets the first packet of a copy leave, in runs with faults.
+func (s *Sim) onDepart(e *event) {
+	pl := s.payloads.get(e.ref)
+	flags := e.kind &^ 0xff
+	src, dst := s.eps[e.src].proc, s.eps[e.dst].proc
+	if src.inc&0xff != flags>>24 {
+		s.dropCopy(e.ref, pl, e.dst, DropCrash)
+		return
+	}
+	fx := s.linkEffects(src, dst)
+	if fx.blocked {
+		s.dropCopy(e.ref, pl, e.dst, DropPartition)
+		return
+	}
+	at := max(s.now, fx.until) + fx.delay
+	if fx.jitter > 0 {
+		at += int64(below(s.draw(drawDelay, e.src, e.dst, pl.counter), uint64(fx.jitter)+1))
+	}
+	if fx.corrupt > 0 && chance(s.draw(drawCorrupt, e.src, e.dst, pl.counter), fx.corrupt) {
+		flags |= flagCorrupt
+	}
+	flags = flags&^(0xff<<16) | (dst.inc&0xff)<<16
+	if flags&flagLoop != 0 {
+		if at > s.now {
+			at = s.inOrder(pl, e.dst, at)
+		} else if last := s.conns.at(s.connection(pl, e.dst), s.now); *last >= at {
+			at = s.inOrder(pl, e.dst, at)
+		}
+		s.pushArrive(e.ref, pl, e.dst, at, flags)
+		return
+	}
+	s.fx = fx
+	s.travel(e.ref, pl, e.dst, at+s.path(e.src, e.dst).Floor, flags)
+	s.fx = effects{}
+	if pl.gap > 0 {
+		src.host.current = transmission{src: e.src, dep: s.now + pl.gap, copy: s.lastArrive, on: true}
+	}
+}
+
+// mayArrive checks, in runs with faults, whether a copy still reaches its
+// receiver, and takes care of it if not.
+func (s *Sim) mayArrive(ref uint32, pl *payload, src, dst int32, key uint64, flags uint32) bool {
+	if len(s.aborted) > 0 {
+		k := abortKey{s.now, key}
+		if _, gone := s.aborted[k]; gone {
+			delete(s.aborted, k)
+			s.dropCopy(ref, pl, dst, DropCrash)
+			return false
+		}
+	}
+	p := s.eps[dst].proc
+	if p.down || p.inc&0xff != flags>>16&0xff {
+		s.dropCopy(ref, pl, dst, DropDown)
+		return false
+	}
+	if len(s.gaps) > 0 && s.cfg.Transport != Datagram {
+		k := pair(src, dst)
+		if n, lost := s.gaps[k]; lost {
+			delete(s.gaps, k)
+			s.noticeN(dst, s.eps[src].id, protocols.Lost, n)
+		}
+	}
+	return true
+}
+
+// gap remembers that the receiver missed something; it learns of it when
+// something comes through again.
+func (s *Sim) gap(src, dst int32) {
+	if s.strict {
+		s.gaps[pair(src, dst)]++
+		return
+	}
+	s.notice(dst, s.eps[src].id, protocols.Lost)
+}
+
+// crash kills a process.
+func (s *Sim) crash(p *proc) {
+	if p.down {
+		return
+	}
+	p.down, p.paused, p.crashed = true, false, s.now
+	p.inc++
+	h := p.host
+	for _, l := range p.lanes {
+		for l.count > 0 {
+			it := l.popFront()
+			switch it.kind {
+			case itemMessage:
+				s.drop(it.src, it.ep, DropDown, 1)
+				s.release(it.ref)
+				s.takeVerdicts(it.gen)
+			case itemLocal:
+				*s.locals.get(it.ref) = local{}
+				s.locals.put(it.ref)
+			case itemCheck:
+				*s.checks.get(it.ref) = check{}
+				s.checks.put(it.ref)
+			}
+		}
+		for i := l.heldAt; i < len(l.held); i++ {
+			o := &l.held[i]
+			if o.kind == outLocal {
+				*s.locals.get(o.ref) = local{}
+				s.locals.put(o.ref)
+				continue
+			}
+			p.stats.Drops[DropCrash] += uint64(o.n)
+			s.releaseN(o.ref, o.n)
+		}
+		clear(l.held)
+		l.held, l.heldAt, l.pending = l.held[:0], 0, 0
+		l.timers.clear()
+		l.log.crash(false)
+		l.busy, l.lastOut = s.now, s.now
+		l.node, l.env = nil, nil
+	}
+	stalled := p.stalled
+	p.stalled = nil
+	for _, ref := range stalled {
+		s.runJob(ref) // finds the process down and drops the rest
+	}
+	p.notices, p.noticeList = nil, nil
+	if t := &h.current; t.on && t.dep > s.now && s.eps[t.src].proc == p {
+		s.aborted[t.copy] = struct{}{}
+		t.on = false
+	}
+	if len(h.procs) == 1 {
+		h.tx.busy, h.tx.rem = min(h.tx.busy, s.now), 0
+		for i := range h.cores {
+			h.cores[i] = min(h.cores[i], s.now)
+		}
+	}
+}
+
+// recoverProc starts a process that is down.
+func (s *Sim) recoverProc(p *proc, wipe bool) {
+	if !p.down {
+		return
+	}
+	p.down, p.wiped = false, wipe
+	for _, l := range p.lanes {
+		if wipe {
+			l.log.crash(true)
+		}
+		l.logs = true // numbers of outputs go on from the life before
+	}
+	nodes := p.spec.New()
+	if len(nodes) != len(p.lanes) {
+		s.fail(fmt.Errorf("netsim: node %d came back with %d lanes; it had %d", p.node, len(nodes), len(p.lanes)))
+		return
+	}
+	s.install(p, nodes)
+	s.boot(p)
+}
+
+func (s *Sim) pause(p *proc) {
+	if !p.down && !p.paused {
+		p.paused, p.pausedAt = true, s.now
+	}
+}
+
+func (s *Sim) resume(p *proc) {
+	if !p.paused {
+		return
+	}
+	p.paused = false
+	stalled := p.stalled
+	p.stalled = nil
+	for _, ref := range stalled {
+		s.jobs.get(ref).notyet = s.now
+		s.runJob(ref)
+	}
+	for _, l := range p.lanes {
+		l.busy = max(l.busy, s.now)
+		s.pump(l)
+	}
+}
+
+// slowSync is what faults make of the duration of a sync.
+func (s *Sim) slowSync(h *host, took int64) int64 {
+	took = scaled(took, h.slowDisk) + h.diskDelay
+	if h.diskJitter > 0 {
+		took += int64(below(s.draw(drawFsync, h.id, 0, h.disk.count), uint64(h.diskJitter)+1))
+	}
+	return took
+}
+
+func (s *Sim) releaseN(ref uint32, n int32) {
+	pl := s.payloads.get(ref)
+	pl.refs -= n - 1
+	s.release(ref)
+}

@@ -1,0 +1,413 @@
+package netsim
+
+import (
+	"fmt"
+
+	"github.com/edgebft/edgebft/protocols"
+)
+
+// Flags of events and items that carry a copy of a message.
+const (
+	flagLoop    = 1 << (8 + iota) // between two processes of one host: no NIC
+	flagBad                       // the seal of this copy does not verify
+	flagCorrupt                   // damaged on the way
+	flagTwice                     // the second of a duplicate
+)
+
+// job is a set of copies that enter the NIC by events of their own, each when
+// its CPU work is done.
+type job struct {
+	output
+	it     groupIter
+	k      int64
+	lane   int32
+	notyet int64 // not before this time
+	dst    int32
+}
+
+// leave lets an output leave its lane now that nothing holds it back.
+func (s *Sim) leave(l *lane, o *output) {
+	switch o.kind {
+	case outLocal:
+		s.arriveLocal(l, o, max(o.at+nanos(o.acc), s.cur.start))
+	case outUnicast, outGroup:
+		s.leaveNet(l, o, 0)
+	}
+}
+
+// leaveNet sends the copies of an output, none before the given time.
+func (s *Sim) leaveNet(l *lane, o *output, notyet int64) {
+	pl := s.payloads.get(o.ref)
+	h := l.host
+	last := max(o.at+nanos(o.acc+o.c*int64(o.n)), notyet)
+	if (s.strict || h.shared) && last > s.now {
+		ref, j := s.jobs.take()
+		*j = job{output: *o, lane: l.id, notyet: notyet, dst: o.to}
+		if o.kind == outGroup {
+			j.it = s.iterate(o.gi, pl)
+			j.dst, _ = j.it.next(s)
+		}
+		s.runJob(ref)
+		return
+	}
+	if o.kind == outUnicast {
+		s.transmit(o.ref, pl, o.to, last)
+		return
+	}
+	it := s.iterate(o.gi, pl)
+	if s.streams && !h.shared && len(h.procs) == 1 && s.stream(o, pl, h, it, notyet) {
+		return
+	}
+	for k := int64(1); ; k++ {
+		ep, ok := it.next(s)
+		if !ok {
+			return
+		}
+		s.transmit(o.ref, pl, ep, max(o.at+nanos(o.acc+k*o.c), notyet))
+	}
+}
+
+// runJob transmits the copies of a job that are ready and waits for the rest.
+func (s *Sim) runJob(ref uint32) {
+	j := s.jobs.get(ref)
+	l := s.lanes[j.lane]
+	p := l.proc
+	for {
+		if p.inc != j.inc || p.down { // crashed before they left
+			pl := s.payloads.get(j.ref)
+			n := j.n - int32(j.k)
+			p.stats.Drops[DropCrash] += uint64(n)
+			pl.refs -= n - 1
+			s.release(j.ref)
+			s.jobs.put(ref)
+			return
+		}
+		ready := max(j.at+nanos(j.acc+(j.k+1)*j.c), j.notyet)
+		if p.paused && ready > p.pausedAt {
+			p.stalled = append(p.stalled, ref)
+			return
+		}
+		if ready > s.now {
+			pl := s.payloads.get(j.ref)
+			s.q.push(event{at: ready, key: s.tie(pl.src, j.dst, saltReady+uint64(pl.lane), ready, pl.seq), src: pl.src, dst: j.dst, kind: evReady, ref: ref})
+			return
+		}
+		pl := s.payloads.get(j.ref)
+		s.transmit(j.ref, pl, j.dst, s.now)
+		j = s.jobs.get(ref)
+		j.k++
+		if j.k == int64(j.n) {
+			s.jobs.put(ref)
+			return
+		}
+		j.dst, _ = j.it.next(s)
+	}
+}
+
+// transmit hands one copy to the NIC.
+func (s *Sim) transmit(ref uint32, pl *payload, dst int32, ready int64) {
+	src, d := s.eps[pl.src].proc, s.eps[dst].proc
+	h := src.host
+	flags := (d.inc&0xff)<<16 | (src.inc&0xff)<<24
+	if pl.bad != nil && pl.bad(s.eps[dst].id) {
+		flags |= flagBad
+	}
+	if d.host == h {
+		ready = max(ready, s.now)
+		if s.strict {
+			s.q.push(event{at: ready, key: s.tie(pl.src, dst, saltDepart+uint64(pl.lane), ready, pl.seq), src: pl.src, dst: dst, kind: evDepart | flags | flagLoop, ref: ref})
+			return
+		}
+		s.pushArrive(ref, pl, dst, ready, flags|flagLoop)
+		return
+	}
+	if h.tx.busy-ready > h.txLimit {
+		s.dropCopy(ref, pl, dst, DropSendQueue)
+		return
+	}
+	s.launch(ref, pl, dst, h.tx.serve(ready, pl.upQ, pl.upR), flags)
+}
+
+// launch sends a copy, whose last packet departs at dep, over its path.
+func (s *Sim) launch(ref uint32, pl *payload, dst int32, dep int64, flags uint32) {
+	at := dep - pl.gap
+	if s.strict {
+		s.q.push(event{at: max(at, s.now), key: s.tie(pl.src, dst, saltDepart+uint64(pl.lane), at, pl.seq), src: pl.src, dst: dst, kind: evDepart | flags, ref: ref})
+		return
+	}
+	path := s.path(pl.src, dst)
+	if s.streams && path.Jitter != nil {
+		at += path.Floor - 1
+		s.q.push(event{at: at, key: s.tie(pl.src, dst, saltYield+uint64(pl.lane), at, pl.seq), src: pl.src, dst: dst, kind: evYield | flags, ref: ref})
+		return
+	}
+	s.travel(ref, pl, dst, at+path.Floor, flags)
+}
+
+// travel adds what chance adds to the minimum delay and schedules the arrival.
+// at is when the first packet would arrive without it.
+func (s *Sim) travel(ref uint32, pl *payload, dst int32, at int64, flags uint32) {
+	path := s.path(pl.src, dst)
+	switch s.cfg.Transport {
+	case Datagram:
+		s.fly(ref, pl, dst, path, at, flags)
+		return
+	case TCP:
+		at = s.tcpDelay(pl, dst, path, at)
+	}
+	if path.Jitter != nil {
+		at += path.Jitter.Sample(s.draw(drawJitter, pl.src, dst, pl.counter))
+	}
+	if path.Jitter != nil || s.strict || s.cfg.Transport == TCP {
+		at = s.inOrder(pl, dst, at)
+	}
+	s.pushArrive(ref, pl, dst, at, flags)
+}
+
+// inOrder keeps the messages of one connection from overtaking each other: the
+// first packet of one arrives after the last packet of the one before.
+func (s *Sim) inOrder(pl *payload, dst int32, at int64) int64 {
+	last := s.conns.at(s.connection(pl, dst), s.now)
+	if at <= *last {
+		at = *last + 1
+	}
+	*last = at + pl.gap
+	return at
+}
+
+// connection names the connection of a copy: source process, destination
+// process, class.
+func (s *Sim) connection(pl *payload, dst int32) uint64 {
+	a, b := s.eps[pl.src].proc.id, s.eps[dst].proc.id
+	return uint64(a)<<34 | uint64(b)<<4 | uint64(pl.mt.Class)<<1 | 1
+}
+
+func (s *Sim) pushArrive(ref uint32, pl *payload, dst int32, at int64, flags uint32) {
+	key := s.tie(pl.src, dst, saltArrive+uint64(pl.lane), at, pl.seq)
+	if s.strict {
+		s.lastArrive = abortKey{at, key}
+	}
+	s.q.push(event{at: at, key: key, src: pl.src, dst: dst, kind: evArrive | flags, ref: ref})
+}
+
+// stream is the rest of a broadcast to one place: one queue entry that yields
+// the copies in the order of departure.
+type stream struct {
+	ref      uint32
+	it       groupIter
+	nic      nic
+	at, acc  int64
+	c        int64
+	k        int64 // copies of the whole broadcast before the next one
+	notyet   int64
+	dst      int32
+	left     int
+	dep      int64
+	jittered bool
+}
+
+// stream turns a broadcast into one entry per destination place. It declines
+// where single copies need a look: no serialisation time to tell copies apart,
+// or a send queue that may overflow.
+func (s *Sim) stream(o *output, pl *payload, h *host, it groupIter, notyet int64) bool {
+	if pl.upQ == 0 || pl.bad != nil {
+		return false
+	}
+	first := max(o.at+nanos(o.acc+o.c), notyet)
+	if span := int64(pl.upQ+1) * int64(o.n); max(h.tx.busy-first, 0)+span > h.txLimit {
+		return false
+	}
+	n := h.tx
+	k := int64(0)
+	for {
+		m := it.left
+		seg := &it.gi.segs[it.seg]
+		mine := 0
+		if it.gi.has(it.self) || it.gi.group.Index(it.self) >= 0 {
+			for _, ep := range s.lookup(it.self) {
+				if s.eps[ep].proc.host.place == seg.place {
+					mine++
+				}
+			}
+		}
+		if m -= mine; m > 0 {
+			ref, st := s.streamsSlab.take()
+			*st = stream{ref: o.ref, it: it, nic: n, at: o.at, acc: o.acc, c: o.c, k: k, notyet: notyet, left: m}
+			st.jittered = s.paths[h.place*s.places+seg.place].Jitter != nil
+			s.advance(ref)
+			if o.c == 0 {
+				n.serve(first, pl.upQ, pl.upR)
+				for i := 1; i < m; i++ {
+					n.serve(n.busy, pl.upQ, pl.upR)
+				}
+			} else {
+				for i := range int64(m) {
+					n.serve(max(o.at+nanos(o.acc+(k+i+1)*o.c), notyet), pl.upQ, pl.upR)
+				}
+			}
+			k += int64(m)
+		}
+		if !it.turn() {
+			break
+		}
+	}
+	h.tx = n
+	return true
+}
+
+// advance schedules the next copy of a stream.
+func (s *Sim) advance(ref uint32) {
+	st := s.streamsSlab.get(ref)
+	pl := s.payloads.get(st.ref)
+	st.dst = st.it.member()
+	for s.eps[st.dst].id == st.it.self {
+		st.dst = st.it.member()
+	}
+	st.k++
+	st.left--
+	st.dep = st.nic.serve(max(st.at+nanos(st.acc+st.k*st.c), st.notyet), pl.upQ, pl.upR)
+	at := st.dep - pl.gap + s.path(pl.src, st.dst).Floor
+	salt := saltArrive
+	if st.jittered {
+		at--
+		salt = saltYield
+	}
+	s.q.push(event{at: at, key: s.tie(pl.src, st.dst, salt+uint64(pl.lane), at, pl.seq), src: pl.src, dst: st.dst, kind: evStream, ref: ref})
+}
+
+// onStream yields one copy of a stream.
+func (s *Sim) onStream(e *event) {
+	st := s.streamsSlab.get(e.ref)
+	ref, dst, jittered := st.ref, st.dst, st.jittered
+	if st.left > 0 {
+		s.advance(e.ref)
+	} else {
+		s.streamsSlab.put(e.ref)
+	}
+	if jittered {
+		s.travel(ref, s.payloads.get(ref), dst, e.at+1, 0)
+		return
+	}
+	s.arrive(ref, e.src, dst, e.key, 0)
+}
+
+func (s *Sim) path(src, dst int32) *pathInfo {
+	return &s.paths[s.eps[src].proc.host.place*s.places+s.eps[dst].proc.host.place]
+}
+
+// arrive takes a copy whose first packet reaches the receiver's NIC now.
+func (s *Sim) arrive(ref uint32, src, dst int32, key uint64, flags uint32) {
+	pl := s.payloads.get(ref)
+	p := s.eps[dst].proc
+	h := p.host
+	if s.strict && !s.mayArrive(ref, pl, src, dst, key, flags) {
+		return
+	}
+	rx := s.now
+	if flags&flagLoop == 0 {
+		if h.rx.rate > 0 {
+			if h.rx.busy-s.now > h.rxLimit {
+				s.dropCopy(ref, pl, dst, DropRecvQueue)
+				return
+			}
+			if pl.downFor != h.rx.rate {
+				pl.downFor = h.rx.rate
+				pl.downQ, pl.downR = serial(pl.wire, h.rx.rate)
+			}
+			rx = h.rx.serve(s.now, pl.downQ, pl.downR)
+		}
+		if pl.gap > 0 {
+			q, _ := serial(min(pl.wire, h.link.MTU), h.rx.rate)
+			if last := s.now + pl.gap + int64(q); last > rx {
+				rx = last
+				if h.rx.rate > 0 {
+					h.rx.busy, h.rx.rem = rx, 0
+				}
+			}
+		}
+	}
+	var l *lane
+	if pl.mt.Lane == nil || p.pool != nil {
+		l = p.lanes[0]
+	} else {
+		s.envelope2 = protocols.Envelope{From: pl.from, To: s.eps[dst].id, Path: pl.path, Type: pl.mt, Size: int(pl.size)}
+		i := pl.mt.Lane(&s.envelope2, pl.msg)
+		if i < 0 || i >= len(p.lanes) {
+			s.fail(fmt.Errorf("netsim: %s asks for lane %d of node %d, which has %d", pl.mt.Name, i, p.node, len(p.lanes)))
+			return
+		}
+		l = p.lanes[i]
+	}
+	if l.count >= s.cfg.Inbox {
+		s.dropCopy(ref, pl, dst, DropInbox)
+		return
+	}
+	if s.cfg.Wire {
+		ref = s.rewire(ref, dst, flags)
+		if s.stopped {
+			return
+		}
+		pl = s.payloads.get(ref)
+	}
+	it := item{ready: rx, key: key, kind: itemMessage, flags: flags, ep: dst, src: src, ref: ref}
+	if h.parallel {
+		if !s.admitAside(&it, pl, p, h) {
+			return
+		}
+	} else if h.fast && l.count == 0 && l.pending == 0 {
+		if l.timers.len() == 0 || l.timers.min() > rx {
+			if start := max(rx, l.busy); start < s.until {
+				core := -1
+				if h.prof != nil {
+					core = 0
+				}
+				s.step(l, &it, start, core)
+				if l.count > 0 {
+					s.pump(l)
+				} else if l.timers.len() > 0 {
+					s.wake(l, max(l.timers.min(), s.now))
+				}
+				return
+			}
+		}
+	}
+	l.insert(it)
+	if len(l.wakes) == 0 || it.ready < l.wakes[len(l.wakes)-1] {
+		if it.ready <= s.now {
+			s.pump(l)
+		} else {
+			s.wake(l, max(it.ready, l.busy))
+		}
+	}
+}
+
+// arriveLocal puts a local message into the inbox of its lane.
+func (s *Sim) arriveLocal(from *lane, o *output, at int64) {
+	l := s.lanes[o.to]
+	l.insert(item{ready: at, key: s.tie(from.id, l.id, saltLocal, at, o.seq), kind: itemLocal, ep: s.locals.get(o.ref).ep, src: -1, ref: o.ref})
+	if l != s.cur.lane || !s.cur.active {
+		s.wake(l, max(at, l.busy, s.now))
+	}
+}
+
+// dropCopy ends the way of a copy. Both ends are told, except of datagrams.
+func (s *Sim) dropCopy(ref uint32, pl *payload, dst int32, why DropReason) {
+	src := pl.src
+	s.drop(src, dst, why, 1)
+	if s.cfg.Transport != Datagram {
+		s.notice(src, s.eps[dst].id, protocols.Lost)
+		s.gap(src, dst)
+	}
+	if s.tracing != nil || s.sinkOn {
+		s.record(Record{Kind: RecordDrop, At: protocols.Time(s.now), End: protocols.Time(s.now), Node: s.eps[dst].id, Peer: pl.from, Type: pl.mt, Size: int(pl.size), Drop: why, Content: pl.trace})
+	}
+	s.release(ref)
+}
+
+func (s *Sim) drop(src, dst int32, why DropReason, n uint64) {
+	p := s.eps[dst].proc
+	if why == DropSendQueue || why == DropCrash {
+		p = s.eps[src].proc
+	}
+	p.stats.Drops[why] += n
+}

@@ -1,0 +1,362 @@
+package netsim
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/edgebft/edgebft/netsim/topology"
+	"github.com/edgebft/edgebft/protocols"
+	"github.com/edgebft/edgebft/protocols/auth"
+)
+
+// Kinds of event.
+const (
+	evArrive   = iota + 1 // a copy reaches the receiver's NIC; ref payload
+	evWake                // a lane asked to be woken
+	evReady               // the next copy of a job is ready for the NIC; ref job
+	evDepart              // the first packet of a copy departs; ref payload
+	evYield               // a copy of a two-step stream is about to arrive; ref payload
+	evStream              // the next copy of a stream; ref stream
+	evAppend              // records reach the disk's queue; src lane, dst incarnation
+	evSynced              // a sync is done; src host
+	evCheck               // a signature check reaches the cores; ref check
+	evFault               // a fault begins or ends; ref fault
+	evNotice              // a held-back notice is due; src proc, ref notice
+	evTerminus            // never in the queue
+)
+
+// Salts of tie keys, one per kind of channel.
+const (
+	saltArrive uint64 = (iota + 1) << 16
+	saltReady
+	saltDepart
+	saltYield
+	saltLocal
+	saltWake
+	saltTimer
+	saltDisk
+	saltCheck
+	saltFault
+	saltNotice
+)
+
+type pathInfo = topology.Path
+
+// Sim is one simulation: a single goroutine over one queue. It must not be used
+// by several goroutines; several Sims share nothing and run in parallel freely.
+type Sim struct {
+	cfg     Config
+	seed    uint64
+	tieSeed uint64
+	keyring *auth.Ring
+
+	q     queue
+	now   int64
+	until int64
+
+	hosts    []*host
+	procs    []*proc
+	lanes    []*lane
+	eps      []endpoint
+	byID     map[protocols.NodeID][]int32
+	replicas [][]int32
+	ranges   []idRange
+	paths    []pathInfo
+	places   int
+
+	payloads    slab[payload]
+	locals      slab[local]
+	jobs        slab[job]
+	streamsSlab slab[stream]
+	checks      slab[check]
+	verdicts    slab[protocols.Verdicts]
+	conns       connTable // last arrival per connection
+	admitted    connTable // last admission per connection
+
+	types  []typeInfo // by index; 0 is none
+	byTag  [256]*[256]uint16
+	groups map[groupKey]*groupInfo
+
+	lastGroup groupKey
+	lastInfo  *groupInfo
+
+	cur       stepState
+	outs      []output
+	envelope  protocols.Envelope
+	envelope2 protocols.Envelope
+	scratch   []byte
+	frame     []byte
+	seal      []byte
+	parts     []protocols.Part
+	tracer    tracer
+	chargeFn  auth.Charge
+
+	started bool
+	stopped bool
+	err     error
+	reason  string
+	strict  bool // faults look at single copies and at stages
+	streams bool
+
+	faults     []*faultState
+	active     []*faultState
+	fx         effects               // of faults, on the message that is being launched
+	aborted    map[abortKey]struct{} // copies whose sender crashed in the middle
+	lastArrive abortKey              // the arrival scheduled last, in runs with faults
+	gaps       map[uint64]uint64     // losses that the receiver has not been told of
+	tcp        map[uint64]tcpState   // by connection
+	channels   map[uint64]bool       // bad state of lossy paths by pair of processes
+
+	events     uint64
+	steps      uint64
+	deliveries uint64
+
+	emitted   emitHeap
+	emitSeq   uint64
+	stoppers  []Stopper // by observer, nil for most
+	triggered bool      // some fault waits for an event
+	tracing   *ring
+	sinkOn    bool
+}
+
+type typeInfo struct {
+	mt *protocols.MessageType
+	TypeStats
+}
+
+// New builds an empty simulation.
+func New(cfg Config) (*Sim, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	s := &Sim{cfg: cfg, seed: mix(cfg.Seed + 0x5851f42d4c957f2d), byID: make(map[protocols.NodeID][]int32), groups: make(map[groupKey]*groupInfo),
+		aborted: make(map[abortKey]struct{}), gaps: make(map[uint64]uint64), tcp: make(map[uint64]tcpState), channels: make(map[uint64]bool)}
+	s.tieSeed = s.draw(drawTie, 0, 0, 0)
+	s.q = new(radix)
+	if cfg.heapQueue {
+		s.q = new(binaryHeap)
+	}
+	if cfg.RealCrypto {
+		var secret [8]byte
+		for i := range secret {
+			secret[i] = byte(cfg.Seed >> (8 * i))
+		}
+		s.keyring = auth.NewReal(cfg.Cluster, secret[:])
+	} else {
+		s.keyring = auth.NewModelled(cfg.Cluster, cfg.Seed)
+	}
+	s.chargeFn = s.charge
+	t := cfg.Topology
+	s.places = len(t.Places)
+	for _, row := range t.Paths {
+		s.paths = append(s.paths, row...)
+	}
+	s.types = make([]typeInfo, 1, 64)
+	for _, mt := range cfg.Table.Types() {
+		pg := s.byTag[mt.Tag>>8]
+		if pg == nil {
+			pg = new([256]uint16)
+			s.byTag[mt.Tag>>8] = pg
+		}
+		pg[mt.Tag&0xff] = uint16(len(s.types))
+		s.types = append(s.types, typeInfo{mt: mt, TypeStats: TypeStats{Name: mt.Name, Tag: mt.Tag}})
+	}
+	for _, o := range cfg.Observers {
+		st, _ := o.(Stopper)
+		s.stoppers = append(s.stoppers, st)
+	}
+	if !cfg.NoRing {
+		s.tracing = newRing(RingRecords)
+	}
+	for i := range cfg.Faults {
+		if err := cfg.Faults[i].check(cfg.Transport); err != nil {
+			return nil, fmt.Errorf("netsim: fault %d: %w", i, err)
+		}
+	}
+	return s, nil
+}
+
+// typeOf returns the index of a message type, 0 for none.
+func (s *Sim) typeOf(t protocols.Tag) uint16 {
+	if pg := s.byTag[t>>8]; pg != nil {
+		return pg[t&0xff]
+	}
+	return 0
+}
+
+// AppScheme signs for application accounts as this run checks them.
+func (s *Sim) AppScheme() protocols.AppScheme { return s.keyring.App() }
+
+// Now is the present virtual time.
+func (s *Sim) Now() protocols.Time { return protocols.Time(s.now) }
+
+// Stop ends the run after the step that is going on. Observers call it when
+// they have seen enough; reason is kept for Stats.
+func (s *Sim) Stop(reason string) {
+	if !s.stopped {
+		s.stopped, s.reason = true, reason
+	}
+}
+
+func (s *Sim) fail(err error) {
+	if s.err == nil {
+		s.err = err
+	}
+	s.Stop(err.Error())
+}
+
+// start resolves the modes when everything has been added.
+func (s *Sim) start() error {
+	if len(s.procs) == 0 {
+		return errors.New("netsim: nothing to run; add hosts and nodes first")
+	}
+	top := -1
+	for _, p := range s.procs {
+		if p.node.IsReplica() {
+			top = max(top, int(p.node))
+		}
+	}
+	if top < 1<<16 {
+		s.replicas = make([][]int32, top+1)
+		for _, p := range s.procs {
+			if p.node.IsReplica() {
+				s.replicas[p.node] = s.byID[p.node]
+			}
+		}
+	}
+	s.strict = len(s.cfg.Faults) > 0 || s.cfg.Interactive
+	for _, h := range s.hosts {
+		free := h.prof == nil
+		h.shared = h.lanes > 1
+		h.parallel = !free && len(h.cores) > 1
+		exactNeeded := h.lanes > 1 || h.parallel || s.strict
+		switch s.cfg.Mode {
+		case Auto:
+			h.fast = !exactNeeded
+		case Fast:
+			if exactNeeded {
+				return fmt.Errorf("netsim: mode Fast needs one lane and one core per host; %s has %d lanes and %d cores: choose Auto or Exact", h.name, h.lanes, len(h.cores))
+			}
+			h.fast = true
+		}
+		h.txLimit, h.rxLimit = limit(h.link.Queue, h.tx.rate), limit(h.link.Queue, h.rx.rate)
+	}
+	s.streams = s.cfg.Transport == Stream && !s.strict && (s.cfg.Streams == StreamsOn || s.cfg.Streams == StreamsAuto && len(s.procs) >= StreamsFrom)
+	if err := s.startFaults(); err != nil {
+		return err
+	}
+	for _, p := range s.procs {
+		s.boot(p)
+	}
+	s.sinkOn = s.cfg.Sink != nil
+	return nil
+}
+
+// limit is the time that a queue of so many bytes takes at a rate.
+func limit(queue int64, rate uint64) int64 {
+	if rate == 0 || queue > 1<<50 {
+		return 1<<63 - 1
+	}
+	q, _ := serial(queue, rate)
+	return int64(min(q, 1<<62))
+}
+
+// boot queues the start of all lanes of a process. Nothing else comes first.
+func (s *Sim) boot(p *proc) {
+	for _, l := range p.lanes {
+		l.insert(item{ready: s.now, kind: itemStart, ep: p.eps[0], src: -1})
+		s.wake(l, max(s.now, l.busy))
+	}
+}
+
+// Run goes on until the given time, which is excluded: what begins at it belongs
+// to the next Run. It returns early after Stop, and with the first error of the
+// model (a protocol that breaks the contract, a full log).
+func (s *Sim) Run(until protocols.Time) error {
+	if s.err != nil {
+		return s.err
+	}
+	if int64(until) < s.now {
+		return fmt.Errorf("netsim: Run until %d ns, but it is %d ns already", until, s.now)
+	}
+	s.until = int64(until)
+	if !s.started {
+		s.started = true
+		if err := s.start(); err != nil {
+			s.err = err
+			return err
+		}
+	}
+	q, isRadix := s.q.(*radix)
+	for !s.stopped {
+		var at int64
+		var ok bool
+		if isRadix {
+			at, ok = q.peek()
+		} else {
+			at, ok = s.q.peek()
+		}
+		if !ok || at >= s.until {
+			break
+		}
+		var e event
+		if isRadix {
+			e = q.pop()
+		} else {
+			e = s.q.pop()
+		}
+		if at > s.now {
+			s.now = at
+			if len(s.emitted) > 0 {
+				s.flushEmitted(at)
+			}
+		}
+		s.events++
+		s.dispatch(&e)
+	}
+	if s.stopped {
+		return s.err
+	}
+	s.now = s.until
+	s.flushEmitted(s.now)
+	return s.err
+}
+
+func (s *Sim) dispatch(e *event) {
+	switch e.kind & 0xff {
+	case evArrive:
+		s.arrive(e.ref, e.src, e.dst, e.key, e.kind&^0xff)
+	case evWake:
+		s.onWake(s.lanes[e.dst])
+	case evStream:
+		s.onStream(e)
+	case evYield:
+		s.travel(e.ref, s.payloads.get(e.ref), e.dst, e.at+1, e.kind&^0xff)
+	case evReady:
+		s.runJob(e.ref)
+	case evDepart:
+		s.onDepart(e)
+	case evAppend:
+		s.onAppend(s.lanes[e.src], uint32(e.dst))
+	case evSynced:
+		s.onSynced(s.hosts[e.src])
+	case evCheck:
+		s.onCheck(e.ref)
+	case evFault:
+		s.onFault(e.ref, e.dst)
+	case evNotice:
+		s.onNotice(e)
+	default:
+		panic(fmt.Sprintf("netsim: unknown event %+v", *e))
+	}
+}
+
+// Finish tells the observers that the run is over and returns the violations
+// they found, in the order of Config.Observers.
+func (s *Sim) Finish() []protocols.Violation {
+	var out []protocols.Violation
+	for _, o := range s.cfg.Observers {
+		out = append(out, o.Finish(protocols.Time(s.now))...)
+	}
+	return out
+}
