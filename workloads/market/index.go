@@ -158,7 +158,7 @@ func (h *expiryHeap) push(k expiryKey, t *table[expiryKey, struct{}]) {
 	h.up(len(*h) - 1)
 	if len(*h) > 2*len(t.rows)+64 {
 		q := (*h)[:0]
-		for k := range t.rows { // heap order does not depend on the order of pushes
+		for k := range t.rows { //lint:allow determinism a heap gives its least whatever the order of pushes
 			q = append(q, k)
 		}
 		*h = q

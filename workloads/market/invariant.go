@@ -1,3 +1,5 @@
+//lint:allow determinism adds up and looks for faults; only which of several faults is named depends on the order
+
 package market
 
 import (
@@ -103,9 +105,6 @@ func (c *checker) account(acc uint64, what string) *Account {
 	}
 	return a
 }
-
-// The loops below range over maps: they add up and look for faults, so that only
-// which of several faults is reported depends on the order.
 
 func (c *checker) accounts() {
 	next := c.s.clock.get(0).NextAccount

@@ -231,7 +231,7 @@ func (t *table[K, V]) sorted() []K {
 	}
 	keys := make([]entry, 0, len(t.rows))
 	c := codec{enc: true}
-	for k := range t.rows { // sorted below
+	for k := range t.rows { //lint:allow determinism the keys are sorted below
 		c.b = c.b[:0]
 		t.key(&c, &k)
 		e := entry{k: k, n: len(c.b)}
@@ -320,7 +320,7 @@ func (t *table[K, V]) read(r *bufio.Reader, buf []byte) error {
 // clear empties the table, journal included.
 func (t *table[K, V]) clear() {
 	if t.removed != nil {
-		for _, r := range t.rows { // indices are emptied, whatever the order
+		for _, r := range t.rows { //lint:allow determinism the indices end up empty whatever the order
 			t.removed(r.key, &r.val)
 		}
 	}
