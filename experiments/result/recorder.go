@@ -44,6 +44,9 @@ type Recorder struct {
 	writer     *hdrhistogram.HistogramLogWriter
 	second     int64
 	offered    int64
+	intended   [3]int64 // requests intended before the start, the middle and the end of the window
+	ended      [3]int64
+	halves     [2]int64
 }
 
 type classRecorder struct {
@@ -120,6 +123,22 @@ func (r *Recorder) Add(s protocols.Sample) {
 	latency = min(max(latency, 0), r.highest)
 	for _, c := range [2]*classRecorder{r.classes[class], r.all} {
 		c.add(s.Outcome, latency, intended, finished, r.second, inWindow, finished >= r.start && finished < r.end, censored)
+	}
+	middle := r.start + (r.end-r.start)/2
+	for i, t := range [3]int64{r.start, middle, r.end} {
+		if intended < t {
+			r.intended[i]++
+		}
+		if finished < t {
+			r.ended[i]++
+		}
+	}
+	if !censored && finished >= r.start && finished < r.end {
+		if finished < middle {
+			r.halves[0]++
+		} else {
+			r.halves[1]++
+		}
 	}
 	if inWindow {
 		r.offered++
@@ -213,6 +232,10 @@ type Load struct {
 	// Dropped is the number of intended requests of the window that were never
 	// submitted, Offered all of them.
 	Offered int64
+	// Halves are the requests committed in the first and the second half of the
+	// window, Backlog those intended but not ended at its start, middle and end.
+	Halves  [2]int64
+	Backlog [3]int64
 	// LagP99 is how late requests were sent.
 	LagP99 Millis
 	// Rows has one row per second and class (class "" is all), ordered by class
@@ -228,6 +251,10 @@ type Load struct {
 func (r *Recorder) Finish() *Load {
 	r.roll(r.second + 1)
 	l := &Load{Offered: r.offered, OfferedTPS: perSecond(r.offered, r.end-r.start), LagP99: Millis(Quantile(r.lag, 990)), Window: r.all.window}
+	l.Halves = r.halves
+	for i := range l.Backlog {
+		l.Backlog[i] = r.intended[i] - r.ended[i]
+	}
 	seconds := 0
 	for _, c := range r.each {
 		seconds = max(seconds, len(c.rows))

@@ -22,6 +22,7 @@ type Manifest struct {
 	Suite      string          `json:"suite"`
 	Cell       string          `json:"cell"`
 	ConfigHash string          `json:"config_hash"`
+	Run        string          `json:"run,omitempty"`
 	Axes       []Axis          `json:"axes"`
 	Seed       int64           `json:"seed"`
 	Mode       string          `json:"mode"`
@@ -45,7 +46,8 @@ type Manifest struct {
 // Axis is one coordinate of a cell in the matrix of its suite.
 type Axis = scenario.Axis
 
-// NewManifest fills in what describes the scenario, the program and the host.
+// NewManifest fills in what describes the scenario, the program and the host. The
+// caller may still set Run and Repetition.
 func NewManifest(s *scenario.Scenario, suite string, axes []Axis, env *Environment) *Manifest {
 	text, err := json.Marshal(s)
 	if err != nil {
@@ -53,7 +55,7 @@ func NewManifest(s *scenario.Scenario, suite string, axes []Axis, env *Environme
 	}
 	m := &Manifest{
 		Schema: ManifestSchema, Command: os.Args, Suite: suite, Cell: s.ID(), ConfigHash: s.Hash(), Axes: axes,
-		Seed: s.Seed, Mode: s.Mode, Revision: env.Revision, Build: env.Build, Host: env.Host, Emulation: "none", Scenario: text,
+		Seed: s.Seed, Mode: s.Mode, Repetition: 1, Revision: env.Revision, Build: env.Build, Host: env.Host, Emulation: "none", Scenario: text,
 	}
 	if s.Mode != scenario.Sim {
 		m.Emulation = "userspace"

@@ -127,6 +127,14 @@ type expander struct {
 }
 
 func (e *expander) product(base *strict.Document, axes []axis, run string, coords []value) error {
+	if len(coords) == 0 {
+		size := 1
+		for _, a := range axes {
+			if size *= len(a.values); size > MaxCells {
+				return e.s.doc.Errorf("matrix", "the axes span more than %d cells", MaxCells)
+			}
+		}
+	}
 	if len(coords) < len(axes) {
 		for _, v := range axes[len(coords)].values {
 			if err := e.product(base, axes, run, append(coords[:len(coords):len(coords)], v)); err != nil {
