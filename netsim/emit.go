@@ -87,7 +87,8 @@ func (s *Sim) emit(e *env, ev *protocols.Event) {
 		s.emitted.push(emitted{at: c.start, ep: e.ep, inc: e.inc, seq: s.emitSeq, node: e.self, ev: *ev})
 		return
 	}
-	s.observe(c.start, e.ep, e.self, ev)
+	s.event = *ev
+	s.observe(c.start, e.self, &s.event)
 }
 
 // flushEmitted tells observers of what was emitted ahead for times up to now.
@@ -98,11 +99,12 @@ func (s *Sim) flushEmitted(now int64) {
 		if x.inc != p.inc || p.down {
 			continue // the node crashed before it came to this
 		}
-		s.observe(x.at, x.ep, x.node, &x.ev)
+		s.event = x.ev
+		s.observe(x.at, x.node, &s.event)
 	}
 }
 
-func (s *Sim) observe(at int64, ep int32, node protocols.NodeID, ev *protocols.Event) {
+func (s *Sim) observe(at int64, node protocols.NodeID, ev *protocols.Event) {
 	for i, o := range s.cfg.Observers {
 		o.Observe(protocols.Time(at), node, ev)
 		if st := s.stoppers[i]; st != nil {
@@ -112,7 +114,9 @@ func (s *Sim) observe(at int64, ep int32, node protocols.NodeID, ev *protocols.E
 		}
 	}
 	if s.sinkOn {
-		s.sink(&Record{Kind: RecordEvent, At: protocols.Time(at), End: protocols.Time(at), Ready: protocols.Time(at), Node: node, Peer: protocols.Nobody, Path: ev.Path, Event: ev})
+		t := protocols.Time(at)
+		s.rec = Record{Kind: RecordEvent, At: t, End: t, Ready: t, Node: node, Peer: protocols.Nobody, Path: ev.Path, Event: ev}
+		s.sink()
 	}
 	if s.triggered {
 		s.trigger(at, node, ev)

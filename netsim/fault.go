@@ -382,16 +382,21 @@ func (s *Sim) trigger(at int64, node protocols.NodeID, ev *protocols.Event) {
 func (s *Sim) onFault(i uint32, phase int32) {
 	x := s.faults[i]
 	begin := phase == 0
-	if s.tracing != nil || s.sinkOn {
+	node := protocols.Nobody
+	if len(x.Nodes) > 0 {
+		node = x.Nodes[0]
+	}
+	if s.tracing != nil {
+		s.tracing.add(RecordFault, 0, s.now, s.now, node, protocols.Nobody, 0, 0, 0)
+	}
+	if s.sinkOn {
 		note := "begins: "
 		if !begin {
 			note = "ends: "
 		}
-		node := protocols.Nobody
-		if len(x.Nodes) > 0 {
-			node = x.Nodes[0]
-		}
-		s.record(Record{Kind: RecordFault, At: protocols.Time(s.now), End: protocols.Time(s.now), Ready: protocols.Time(s.now), Node: node, Peer: protocols.Nobody, Note: note + x.String()})
+		now := protocols.Time(s.now)
+		s.rec = Record{Kind: RecordFault, At: now, End: now, Ready: now, Node: node, Peer: protocols.Nobody, Note: note + x.String()}
+		s.sink()
 	}
 	x.active = begin && x.Kind != FaultRecover && x.Kind != FaultResume
 	switch x.Kind {

@@ -398,8 +398,13 @@ func (s *Sim) dropCopy(ref uint32, pl *payload, dst int32, why DropReason) {
 		s.notice(src, s.eps[dst].id, protocols.Lost)
 		s.gap(src, dst)
 	}
-	if s.tracing != nil || s.sinkOn {
-		s.record(Record{Kind: RecordDrop, At: protocols.Time(s.now), End: protocols.Time(s.now), Node: s.eps[dst].id, Peer: pl.from, Type: pl.mt, Size: int(pl.size), Drop: why, Content: pl.trace})
+	if s.tracing != nil {
+		s.tracing.add(RecordDrop, int(pl.lane), s.now, s.now, s.eps[dst].id, pl.from, pl.typ, pl.size, why)
+	}
+	if s.sinkOn {
+		now := protocols.Time(s.now)
+		s.rec = Record{Kind: RecordDrop, At: now, End: now, Ready: now, Node: s.eps[dst].id, Peer: pl.from, Type: pl.mt, Path: pl.path, Size: int(pl.size), Drop: why, Message: messageID(pl.src, pl.counter), Content: pl.trace}
+		s.sink()
 	}
 	s.release(ref)
 }

@@ -58,7 +58,7 @@ type Record struct {
 	Message uint64
 	// Content is the trace hash of the message.
 	Content uint64
-	// Sent is when the step that sent the message began.
+	// Copies of a RecordSend.
 	Copies int
 	Drop   DropReason
 	Event  *protocols.Event // valid during the call only
@@ -72,28 +72,15 @@ type TraceSink interface {
 	Record(r *Record)
 }
 
-// record feeds the ring and the sink.
-func (s *Sim) record(r Record) {
-	if s.tracing != nil {
-		s.tracing.add(&r, s.typeIndex(r.Type))
-	}
-	if s.sinkOn {
-		s.sink(&r)
+// sink hands s.rec to the sink if it lies in the window.
+func (s *Sim) sink() {
+	if at := s.rec.At; at >= s.cfg.SinkFrom && (s.cfg.SinkTo == 0 || at < s.cfg.SinkTo) {
+		s.cfg.Sink.Record(&s.rec)
 	}
 }
 
-func (s *Sim) typeIndex(mt *protocols.MessageType) uint16 {
-	if mt == nil {
-		return 0
-	}
-	return s.typeOf(mt.Tag)
-}
-
-func (s *Sim) sink(r *Record) {
-	if r.At >= s.cfg.SinkFrom && (s.cfg.SinkTo == 0 || r.At < s.cfg.SinkTo) {
-		s.cfg.Sink.Record(r)
-	}
-}
+// messageID names a Send.
+func messageID(src int32, counter uint64) uint64 { return mix(uint64(uint32(src))<<40^counter) | 1 }
 
 // RingRecords is how many records the ring of a run holds at least, once that
 // many happened.
@@ -119,7 +106,7 @@ const ringChunkBytes = 16 << 10
 
 func newRing(limit int) *ring { return &ring{limit: limit} }
 
-func (g *ring) add(r *Record, typ uint16) {
+func (g *ring) add(kind RecordKind, lane int, at, end int64, node, peer protocols.NodeID, typ uint16, size int32, drop DropReason) {
 	var c *ringChunk
 	if n := len(g.chunks); n > 0 {
 		c = g.chunks[n-1]
@@ -134,22 +121,22 @@ func (g *ring) add(r *Record, typ uint16) {
 		} else {
 			fresh = &ringChunk{buf: make([]byte, 0, ringChunkBytes)}
 		}
-		fresh.base, fresh.last = int64(r.At), int64(r.At)
+		fresh.base, fresh.last = at, at
 		c = fresh
 		g.chunks = append(g.chunks, c)
 	}
 	b := c.buf
-	b = append(b, byte(r.Kind)|byte(min(r.Lane, 15))<<4)
-	b = binary.AppendVarint(b, int64(r.At)-c.last)
-	b = binary.AppendUvarint(b, uint64(r.End-r.At))
-	b = binary.AppendUvarint(b, uint64(uint32(r.Node)))
-	switch r.Kind {
+	b = append(b, byte(kind)|byte(min(lane, 15))<<4)
+	b = binary.AppendVarint(b, at-c.last)
+	b = binary.AppendUvarint(b, uint64(end-at))
+	b = binary.AppendUvarint(b, uint64(uint32(node)))
+	switch kind {
 	case RecordMessage, RecordReject, RecordDrop:
-		b = binary.AppendUvarint(b, uint64(uint32(r.Peer)))
+		b = binary.AppendUvarint(b, uint64(uint32(peer)))
 		b = binary.AppendUvarint(b, uint64(typ))
-		b = binary.AppendUvarint(b, uint64(r.Size)<<4|uint64(r.Drop))
+		b = binary.AppendUvarint(b, uint64(size)<<4|uint64(drop))
 	}
-	c.buf, c.last = b, int64(r.At)
+	c.buf, c.last = b, at
 	c.n++
 	g.count++
 }

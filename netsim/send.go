@@ -12,7 +12,7 @@ const flushBatch = 16
 
 // prepare encodes, hashes and seals a message once for all its copies and
 // returns its payload, with no references yet.
-func (s *Sim) prepare(e *env, m protocols.WireMessage, copies int, bad func(protocols.NodeID) bool, open bool) (uint32, *payload) {
+func (s *Sim) prepare(e *env, to protocols.NodeID, m protocols.WireMessage, copies int, bad func(protocols.NodeID) bool, open bool) (uint32, *payload) {
 	typ := s.typeOf(m.Tag())
 	if typ == 0 || s.types[typ].mt.Record {
 		s.fail(fmt.Errorf("netsim: node %d sends a message with tag %#04x, which is not a message type of the table", e.self, uint16(m.Tag())))
@@ -64,6 +64,11 @@ func (s *Sim) prepare(e *env, m protocols.WireMessage, copies int, bad func(prot
 			}
 		}
 	}
+	if s.sinkOn {
+		at := protocols.Time(s.cur.start)
+		s.rec = Record{Kind: RecordSend, At: at, End: at, Ready: at, Node: e.self, Lane: l.idx, Peer: to, Type: mt, Path: e.path, Size: size, Message: messageID(e.ep, pl.counter), Content: pl.trace, Copies: copies}
+		s.sink()
+	}
 	n := uint64(copies)
 	st := &p.stats.Sent[mt.Class]
 	st.Messages += n
@@ -107,7 +112,7 @@ func (s *Sim) send(e *env, to protocols.NodeID, m protocols.WireMessage, bad fun
 		return
 	}
 	s.cur.out = fold(s.cur.out, uint64(uint32(to)))
-	ref, pl := s.prepare(e, m, len(eps), bad, e.l.opens(s.eps[eps[0]].proc.id, to))
+	ref, pl := s.prepare(e, to, m, len(eps), bad, e.l.opens(s.eps[eps[0]].proc.id, to))
 	if pl == nil {
 		return
 	}
@@ -129,7 +134,7 @@ func (s *Sim) multicast(e *env, g protocols.Group, m protocols.WireMessage, bad 
 		return
 	}
 	s.cur.out = fold(fold(s.cur.out, uint64(len(g))), gi.id)
-	ref, pl := s.prepare(e, m, n, bad, e.l.opensGroup(gi))
+	ref, pl := s.prepare(e, protocols.Nobody, m, n, bad, e.l.opensGroup(gi))
 	if pl == nil {
 		return
 	}

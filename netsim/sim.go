@@ -89,6 +89,8 @@ type Sim struct {
 	seal      []byte
 	parts     []protocols.Part
 	tracer    tracer
+	event     protocols.Event
+	rec       Record
 	chargeFn  auth.Charge
 
 	started bool

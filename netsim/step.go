@@ -27,7 +27,6 @@ type stepState struct {
 	start  int64
 	ps     int64  // work charged so far, unscaled
 	out    uint64 // digest of what the step does to the world
-	waited bool
 }
 
 // output is something that a step hands over to leave the lane.
@@ -59,8 +58,9 @@ const (
 func (s *Sim) step(l *lane, it *item, start int64, core int) {
 	p, h := l.proc, l.host
 	c := &s.cur
-	*c = stepState{active: true, lane: l, proc: p, host: h, ep: it.ep, start: start, waited: start > it.ready}
-	if !c.waited {
+	c.lane, c.proc, c.host = l, p, h
+	c.active, c.ep, c.start, c.ps, c.out = true, it.ep, start, 0, 0
+	if start <= it.ready { // the lane was idle: a new run
 		l.run++
 	}
 	s.outs = s.outs[:0]
@@ -71,11 +71,14 @@ func (s *Sim) step(l *lane, it *item, start int64, core int) {
 	kind, peer := stepMessage, int32(-1)
 	var content uint64
 	var size int32
-	var typ *protocols.MessageType
+	var typ uint16
+	var path string
+	var message uint64
 	switch it.kind {
 	case itemMessage:
 		pl := s.payloads.get(it.ref)
-		peer, size, typ, content = it.src, pl.size, pl.mt, pl.trace
+		peer, size, typ, content = it.src, pl.size, pl.typ, pl.trace
+		path, message = pl.path, messageID(pl.src, pl.counter)
 		if prof != nil {
 			c.ps += prof.StepBase + prof.Recv.Message + prof.Recv.Byte*int64(size)
 			if pl.flush {
@@ -147,13 +150,19 @@ func (s *Sim) step(l *lane, it *item, start int64, core int) {
 		h.cores[core] = end
 	}
 	p.chain.add(start, it.key, kind, content, c.out)
-	if s.tracing != nil || s.sinkOn {
-		s.record(Record{Kind: recordKinds[kind], At: protocols.Time(start), End: protocols.Time(end), Node: s.eps[max(it.ep, 0)].id, Lane: l.idx, Peer: peer2id(s, peer), Type: typ, Size: int(size), Key: it.key, Content: content, Ready: protocols.Time(it.ready)})
+	node := s.eps[it.ep].id
+	if s.tracing != nil {
+		s.tracing.add(recordKinds[kind], l.idx, start, end, node, s.idOf(peer), typ, size, 0)
+	}
+	if s.sinkOn {
+		s.rec = Record{Kind: recordKinds[kind], At: protocols.Time(start), End: protocols.Time(end), Ready: protocols.Time(it.ready), Node: node, Lane: l.idx, Peer: s.idOf(peer), Type: s.types[typ].mt, Path: path, Size: int(size), Key: it.key, Message: message, Content: content}
+		s.sink()
 	}
 	c.active = false
 }
 
-func peer2id(s *Sim, ep int32) protocols.NodeID {
+// idOf returns the node at an endpoint, Nobody for -1.
+func (s *Sim) idOf(ep int32) protocols.NodeID {
 	if ep < 0 {
 		return protocols.Nobody
 	}
