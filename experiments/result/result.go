@@ -199,7 +199,9 @@ const (
 	OK State = "ok"
 	// Violation: a safety invariant was broken.
 	Violated State = "violation"
-	// Failed: no progress, a failed check, or the run itself failed.
+	// NoProgress: liveness failed.
+	NoProgress State = "no-progress"
+	// Failed: the run itself failed; there is no result.
 	Failed State = "failed"
 	// Invalid: the measurement may not be used.
 	Invalid State = "invalid"
@@ -218,8 +220,10 @@ func (s State) Code() int {
 		return exit.Invalid
 	case UndecidedState:
 		return exit.Undecided
+	case NoProgress:
+		return exit.Liveness
 	}
-	return exit.Liveness
+	return exit.Incomplete
 }
 
 // Judge returns the state of the run and the reason in words.
@@ -262,10 +266,10 @@ func (r *Result) Judge() (State, string) {
 	case s.Liveness == Fail:
 		for _, v := range s.Violations {
 			if v.Invariant == "liveness" {
-				return Failed, "no progress: " + v.Detail
+				return NoProgress, "no progress: " + v.Detail
 			}
 		}
-		return Failed, "no progress: liveness failed"
+		return NoProgress, "no progress: liveness failed"
 	case s.Liveness == Undecided && !contains(s.Unchecked, "liveness"):
 		return UndecidedState, "undecided: liveness"
 	}

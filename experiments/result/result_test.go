@@ -312,7 +312,7 @@ func TestJudge(t *testing.T) {
 		{func(r *Result) { r.Validity = Validity{Reasons: []string{"generator late"}} }, Invalid, 5, "generator late"},
 		{func(r *Result) { r.Safety.Linearizable = Undecided }, UndecidedState, 7, "undecided: linearizable"},
 		{func(r *Result) { r.Safety.Linearizable, r.Safety.Unchecked = Undecided, []string{"linearizable"} }, OK, 0, ""},
-		{func(r *Result) { r.Safety.Liveness = Fail }, Failed, 4, "no progress"},
+		{func(r *Result) { r.Safety.Liveness = Fail }, NoProgress, 4, "no progress"},
 		{func(r *Result) { r.Safety.Liveness = Undecided }, UndecidedState, 7, "undecided: liveness"},
 	} {
 		r := pass()
