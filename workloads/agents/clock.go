@@ -16,6 +16,8 @@ type ClockConfig struct {
 	Seed   [32]byte
 	Scheme protocols.AppScheme
 	Ledger Ledger
+	// Origin is the wall clock at ledger time 0.
+	Origin protocols.Time
 	// Collectors are the nodes whose requests are answered.
 	Collectors protocols.Group
 }
@@ -104,12 +106,13 @@ func (c *Clock) answer(collector int, r ClockRequest) {
 	if r.Tick <= c.floor {
 		return
 	}
-	now := int64(c.env.Clock()) / int64(time.Millisecond)
+	clock := int64(c.env.Clock() - c.cfg.Origin)
+	now := clock / int64(time.Millisecond)
 	if now <= 0 || uint64(now) <= r.After {
-		if r.After >= 1<<53 { // beyond any clock
+		if r.After >= 1<<43 { // beyond any clock
 			return
 		}
-		past := int64(r.After+1)*int64(time.Millisecond) - int64(c.env.Clock())
+		past := int64(r.After+1)*int64(time.Millisecond) - clock
 		*w = wait{request: r, timer: c.env.SetTimer(time.Duration(max(past, 1)), 0, uint64(collector))}
 		return
 	}
