@@ -211,7 +211,8 @@ type Env interface {
 
 	// Log makes a record durable before anything that this lane sends or posts
 	// later leaves it. LogLazily makes no such promise; use it for records on
-	// which nobody's promise depends.
+	// which nobody's promise depends. The log is one sequence: a durable record makes
+	// every earlier one durable, lazy ones included.
 	Log(m WireMessage)
 	LogLazily(m WireMessage)
 	// Compact makes m durable and forgets all earlier records of this path.

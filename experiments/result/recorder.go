@@ -206,7 +206,8 @@ func (r *Recorder) roll(next int64) {
 			continue
 		}
 		row := c.row(r.second)
-		row.P50, row.P99, row.Max = Quantile(c.now, 500), Quantile(c.now, 990), c.now.Max()
+		q := Quantiles(c.now, 500, 990, 1000)
+		row.P50, row.P99, row.Max = q[0], q[1], q[2]
 		if c != r.all {
 			r.write(c.now, c.name, r.second*1000, (r.second+1)*1000)
 		}
@@ -291,29 +292,34 @@ func Summarise(h *hdrhistogram.Histogram, sum, maximum, censored int64) Latency 
 	if n == 0 {
 		return Latency{}
 	}
-	q := func(permille int64) Millis { return Millis(min(Quantile(h, permille), maximum)) }
-	return Latency{Mean: Millis(sum / n), P50: q(500), P95: q(950), P99: q(990), P999: q(999), Max: Millis(maximum), Count: n, Censored: censored}
+	q := Quantiles(h, 500, 950, 990, 999)
+	at := func(i int) Millis { return Millis(min(q[i], maximum)) }
+	return Latency{Mean: Millis(sum / n), P50: at(0), P95: at(1), P99: at(2), P999: at(3), Max: Millis(maximum), Count: n, Censored: censored}
 }
 
 // Quantile returns the value below which permille/1000 of the recorded values
 // lie, to the precision of the histogram; 0 if it is empty. It uses integers
 // only, so that every architecture returns the same.
-func Quantile(h *hdrhistogram.Histogram, permille int64) int64 {
+func Quantile(h *hdrhistogram.Histogram, permille int64) int64 { return Quantiles(h, permille)[0] }
+
+// Quantiles is Quantile for several ascending shares in one pass.
+func Quantiles(h *hdrhistogram.Histogram, permilles ...int64) []int64 {
+	out := make([]int64, len(permilles))
 	total := h.TotalCount()
 	if total == 0 {
-		return 0
+		return out
 	}
-	rank := max((total*permille+999)/1000, 1)
-	var seen, last int64
+	var seen int64
+	i := 0
 	for _, b := range h.Distribution() {
 		if b.Count == 0 {
 			continue
 		}
 		seen += b.Count
-		last = b.To
-		if seen >= rank {
-			break
+		for i < len(permilles) && seen >= max((total*permilles[i]+999)/1000, 1) {
+			out[i] = b.To
+			i++
 		}
 	}
-	return min(last, h.Max())
+	return out
 }

@@ -28,7 +28,7 @@ import (
 
 const fifty = `
 suite: fifty
-base: {workload: {kind: open, rate: 200/s, timeout: 1s}, window: {warmup: 100ms, measure: 1s}}
+base: {workload: {kind: open, rate: 200/s, timeout: 1s}, window: {warmup: 50ms, measure: 300ms}}
 matrix:
   protocol: [alpha, beta]
   f: [1, 2, 3, 4, 5]
@@ -60,6 +60,40 @@ func index(t *testing.T, dir string) string {
 	require.NoError(t, err)
 	return string(csv) + string(bench)
 }
+
+// whole returns the index of the suite fifty without interruptions.
+var whole = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "sweep")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	s, err := suite.Parse("s.yaml", []byte(fifty), "")
+	if err != nil {
+		return "", err
+	}
+	cells, err := s.Expand(testrun.Catalog())
+	if err != nil {
+		return "", err
+	}
+	st, err := store.Open(dir)
+	if err != nil {
+		return "", err
+	}
+	rep, err := Sweep(context.Background(), Config{Suite: s, Cells: cells, Store: st, Env: env, Run: run, Jobs: 2})
+	if err != nil {
+		return "", err
+	}
+	if len(rep.Cells) != 50 || rep.ExitCode() != exit.OK {
+		return "", fmt.Errorf("%d cells, code %d", len(rep.Cells), rep.ExitCode())
+	}
+	csv, err := os.ReadFile(filepath.Join(dir, "index.csv"))
+	if err != nil {
+		return "", err
+	}
+	bench, err := os.ReadFile(filepath.Join(dir, "index.bench"))
+	return string(csv) + string(bench), err
+})
 
 const childDir = "EDGEBFT_TEST_SWEEP_CHILD"
 
@@ -100,12 +134,8 @@ func child(dir string) {
 // T2: kill -9 in the middle of a suite, run it again: the index is the same
 // bytes as without the interruption.
 func TestKilledSweepResumesToTheSameIndex(t *testing.T) {
-	whole := filepath.Join(t.TempDir(), "fifty")
-	rep, err := Sweep(context.Background(), config(t, fifty, whole, run))
+	want, err := whole()
 	require.NoError(t, err)
-	require.Len(t, rep.Cells, 50)
-	require.Equal(t, exit.OK, rep.ExitCode())
-
 	killed := filepath.Join(t.TempDir(), "fifty")
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
 	cmd.Env = append(os.Environ(), childDir+"="+killed)
@@ -118,7 +148,7 @@ func TestKilledSweepResumesToTheSameIndex(t *testing.T) {
 	require.NotEmpty(t, left, "the killed process left unfinished cells")
 
 	var again atomic.Int32
-	rep, err = Sweep(context.Background(), config(t, fifty, killed, func(ctx context.Context, c *suite.Cell) (*result.Outcome, error) {
+	rep, err := Sweep(context.Background(), config(t, fifty, killed, func(ctx context.Context, c *suite.Cell) (*result.Outcome, error) {
 		again.Add(1)
 		return run(ctx, c)
 	}))
@@ -126,12 +156,12 @@ func TestKilledSweepResumesToTheSameIndex(t *testing.T) {
 	require.Less(t, int(again.Load()), 50, "what was recorded is not run again")
 	require.Greater(t, int(again.Load()), 0)
 	require.Equal(t, len(left), rep.Removed)
-	require.Equal(t, index(t, whole), index(t, killed))
+	require.Equal(t, want, index(t, killed))
 }
 
 func TestStopIsSafeAndResumes(t *testing.T) {
-	whole, part := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
-	_, err := Sweep(context.Background(), config(t, fifty, whole, run))
+	part := filepath.Join(t.TempDir(), "b")
+	want, err := whole()
 	require.NoError(t, err)
 	stop := new(chansync.SetOnce)
 	var n atomic.Int32
@@ -154,12 +184,12 @@ func TestStopIsSafeAndResumes(t *testing.T) {
 	rep, err = Sweep(context.Background(), config(t, fifty, part, run))
 	require.NoError(t, err)
 	require.Equal(t, exit.OK, rep.ExitCode())
-	require.Equal(t, index(t, whole), index(t, part))
+	require.Equal(t, want, index(t, part))
 }
 
 func TestShardsAndMergeGiveTheSameIndex(t *testing.T) {
 	root := t.TempDir()
-	_, err := Sweep(context.Background(), config(t, fifty, filepath.Join(root, "whole"), run))
+	want, err := whole()
 	require.NoError(t, err)
 	merged, err := store.Open(filepath.Join(root, "merged"))
 	require.NoError(t, err)
@@ -174,7 +204,7 @@ func TestShardsAndMergeGiveTheSameIndex(t *testing.T) {
 	}
 	_, err = merged.WriteIndex()
 	require.NoError(t, err)
-	require.Equal(t, index(t, filepath.Join(root, "whole")), index(t, filepath.Join(root, "merged")))
+	require.Equal(t, want, index(t, filepath.Join(root, "merged")))
 }
 
 const few = `

@@ -13,6 +13,7 @@ func (o *Orderer) Checkpoint(seq uint64, d protocols.Digest) {
 	o.own = append(o.own, CheckpointEntry{seq, d})
 	o.countCheckpoint(int(o.cfg.Self), seq, d)
 	if o.learner == nil && !o.recovering {
+		o.record(&CheckpointRecord{Seq: seq, Digest: d})
 		o.env.Multicast(o.cfg.Replicas, &Checkpoint{Seq: seq, Digest: d})
 	}
 }
@@ -42,6 +43,12 @@ func (o *Orderer) countCheckpoint(from int, seq uint64, d protocols.Digest) {
 		o.checkpoints[seq] = votes
 	}
 	votes.Add(from, d)
+	if seq > o.delivered && seq > o.target.Seq && votes.Count(d) >= o.weak {
+		// A correct replica is there already. If the next ticks bring no progress,
+		// its state is fetched.
+		o.target = CheckpointEntry{seq, d}
+		o.armResend()
+	}
 	o.checkStable(seq, votes)
 }
 
@@ -64,11 +71,6 @@ func (o *Orderer) checkStable(seq uint64, votes *smr.Votes) {
 		o.diverged = seq
 		o.shell.Behind(seq, d, votes.Voters(d))
 		return
-	}
-	if o.delivered < seq && seq > o.target.Seq {
-		// Probably the last votes are still on their way: wait for the next tick.
-		o.target = CheckpointEntry{seq, d}
-		o.armResend()
 	}
 }
 
@@ -136,14 +138,17 @@ func (o *Orderer) makeStable(seq uint64, d protocols.Digest) {
 	o.moveWindow(seq, d)
 }
 
-// Wants implements smr.Orderer.
-func (o *Orderer) Wants(seq uint64) bool {
-	return seq > o.delivered || o.diverged > 0 && seq >= o.diverged && seq > o.h
+// Least implements smr.Orderer.
+func (o *Orderer) Least() uint64 {
+	if o.diverged > o.h {
+		return o.diverged
+	}
+	return o.delivered + 1
 }
 
 // Jump implements smr.Orderer.
 func (o *Orderer) Jump(seq uint64, d protocols.Digest) {
-	if !o.Wants(seq) {
+	if seq < o.Least() {
 		return
 	}
 	o.diverged = 0

@@ -22,6 +22,8 @@ package pbft
 //msgp:tuple ReplyStable
 //msgp:tuple PreparedRecord
 //msgp:tuple CommittedRecord
+//msgp:tuple BodyRecord
+//msgp:tuple CheckpointRecord
 //msgp:tuple LearnerRecord
 //msgp:tuple Summary
 //msgp:limit arrays:65536 maps:0
@@ -50,6 +52,8 @@ const (
 	TagCommitted       protocols.Tag = 0x0212
 	TagLearner         protocols.Tag = 0x0213
 	TagSummary         protocols.Tag = 0x0214
+	TagBody            protocols.Tag = 0x0215
+	TagCheckpointed    protocols.Tag = 0x0216
 )
 
 // MaxBatch bounds the requests of one batch, MaxWindow the log in slots, and
@@ -202,6 +206,19 @@ type CommittedRecord struct {
 	Digest    protocols.Digest
 }
 
+// BodyRecord logs a batch that was fetched, before a vote or a decision rests on it.
+type BodyRecord struct {
+	Seq      uint64
+	Requests []protocols.Request `msg:",limit=4096"`
+}
+
+// CheckpointRecord logs that CHECKPOINT is about to be sent; it makes durable the
+// decisions, logged lazily, that lead to that state.
+type CheckpointRecord struct {
+	Seq    uint64
+	Digest protocols.Digest
+}
+
 // LearnerRecord logs that the replica lost its disk and may not vote for slots up
 // to Above. Known is false while it still asks how far that is.
 type LearnerRecord struct {
@@ -273,6 +290,12 @@ func (*PreparedRecord) Tag() protocols.Tag { return TagPrepared }
 
 // Tag implements protocols.Message.
 func (*CommittedRecord) Tag() protocols.Tag { return TagCommitted }
+
+// Tag implements protocols.Message.
+func (*BodyRecord) Tag() protocols.Tag { return TagBody }
+
+// Tag implements protocols.Message.
+func (*CheckpointRecord) Tag() protocols.Tag { return TagCheckpointed }
 
 // Tag implements protocols.Message.
 func (*LearnerRecord) Tag() protocols.Tag { return TagLearner }

@@ -19,10 +19,10 @@ func (z *Batch) MarshalMsg(b []byte) (o []byte, err error) {
 	// array header, size 1
 	o = append(o, 0x91)
 	o = msgp.AppendArrayHeader(o, uint32(len(z.Requests)))
-	for za0017 := range z.Requests {
-		o, err = z.Requests[za0017].MarshalMsg(o)
+	for za0018 := range z.Requests {
+		o, err = z.Requests[za0018].MarshalMsg(o)
 		if err != nil {
-			err = msgp.WrapError(err, "Requests", za0017)
+			err = msgp.WrapError(err, "Requests", za0018)
 			return
 		}
 	}
@@ -56,10 +56,10 @@ func (z *Batch) UnmarshalMsg(bts []byte) (o []byte, err error) {
 	} else {
 		z.Requests = make([]protocols.Request, zb0002)
 	}
-	for za0017 := range z.Requests {
-		bts, err = z.Requests[za0017].UnmarshalMsg(bts)
+	for za0018 := range z.Requests {
+		bts, err = z.Requests[za0018].UnmarshalMsg(bts)
 		if err != nil {
-			err = msgp.WrapError(err, "Requests", za0017)
+			err = msgp.WrapError(err, "Requests", za0018)
 			return
 		}
 	}
@@ -70,8 +70,77 @@ func (z *Batch) UnmarshalMsg(bts []byte) (o []byte, err error) {
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *Batch) Msgsize() (s int) {
 	s = 1 + msgp.ArrayHeaderSize
-	for za0017 := range z.Requests {
-		s += z.Requests[za0017].Msgsize()
+	for za0018 := range z.Requests {
+		s += z.Requests[za0018].Msgsize()
+	}
+	return
+}
+
+// MarshalMsg implements msgp.Marshaler
+func (z *BodyRecord) MarshalMsg(b []byte) (o []byte, err error) {
+	o = msgp.Require(b, z.Msgsize())
+	// array header, size 2
+	o = append(o, 0x92)
+	o = msgp.AppendUint64(o, z.Seq)
+	o = msgp.AppendArrayHeader(o, uint32(len(z.Requests)))
+	for za0001 := range z.Requests {
+		o, err = z.Requests[za0001].MarshalMsg(o)
+		if err != nil {
+			err = msgp.WrapError(err, "Requests", za0001)
+			return
+		}
+	}
+	return
+}
+
+// UnmarshalMsg implements msgp.Unmarshaler
+func (z *BodyRecord) UnmarshalMsg(bts []byte) (o []byte, err error) {
+	var zb0001 uint32
+	zb0001, bts, err = msgp.ReadArrayHeaderBytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err)
+		return
+	}
+	if zb0001 != 2 {
+		err = msgp.ArrayError{Wanted: 2, Got: zb0001}
+		return
+	}
+	z.Seq, bts, err = msgp.ReadUint64Bytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err, "Seq")
+		return
+	}
+	var zb0002 uint32
+	zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err, "Requests")
+		return
+	}
+	if zb0002 > 4096 {
+		err = msgp.ErrLimitExceeded
+		return
+	}
+	if cap(z.Requests) >= int(zb0002) {
+		z.Requests = (z.Requests)[:zb0002]
+	} else {
+		z.Requests = make([]protocols.Request, zb0002)
+	}
+	for za0001 := range z.Requests {
+		bts, err = z.Requests[za0001].UnmarshalMsg(bts)
+		if err != nil {
+			err = msgp.WrapError(err, "Requests", za0001)
+			return
+		}
+	}
+	o = bts
+	return
+}
+
+// Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
+func (z *BodyRecord) Msgsize() (s int) {
+	s = 1 + msgp.Uint64Size + msgp.ArrayHeaderSize
+	for za0001 := range z.Requests {
+		s += z.Requests[za0001].Msgsize()
 	}
 	return
 }
@@ -156,6 +225,48 @@ func (z *CheckpointEntry) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *CheckpointEntry) Msgsize() (s int) {
+	s = 1 + msgp.Uint64Size + msgp.ArrayHeaderSize + (32 * (msgp.ByteSize))
+	return
+}
+
+// MarshalMsg implements msgp.Marshaler
+func (z *CheckpointRecord) MarshalMsg(b []byte) (o []byte, err error) {
+	o = msgp.Require(b, z.Msgsize())
+	// array header, size 2
+	o = append(o, 0x92)
+	o = msgp.AppendUint64(o, z.Seq)
+	o = msgp.AppendBytes(o, (z.Digest)[:])
+	return
+}
+
+// UnmarshalMsg implements msgp.Unmarshaler
+func (z *CheckpointRecord) UnmarshalMsg(bts []byte) (o []byte, err error) {
+	var zb0001 uint32
+	zb0001, bts, err = msgp.ReadArrayHeaderBytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err)
+		return
+	}
+	if zb0001 != 2 {
+		err = msgp.ArrayError{Wanted: 2, Got: zb0001}
+		return
+	}
+	z.Seq, bts, err = msgp.ReadUint64Bytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err, "Seq")
+		return
+	}
+	bts, err = msgp.ReadExactBytes(bts, (z.Digest)[:])
+	if err != nil {
+		err = msgp.WrapError(err, "Digest")
+		return
+	}
+	o = bts
+	return
+}
+
+// Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
+func (z *CheckpointRecord) Msgsize() (s int) {
 	s = 1 + msgp.Uint64Size + msgp.ArrayHeaderSize + (32 * (msgp.ByteSize))
 	return
 }

@@ -42,6 +42,7 @@ func (o *Orderer) propose(due bool) {
 		s := o.log.at(pp.Seq)
 		o.accept(s, pp.Digest, batch)
 		s.voted = true
+		s.needsLog(pp.Digest)
 		o.record(pp)
 		o.env.Multicast(o.cfg.Replicas, pp)
 		o.advance(s)
@@ -122,6 +123,7 @@ func (o *Orderer) reconsider(s *slot) {
 	o.heldSlots--
 	o.accept(s, m.Digest, m.Requests)
 	if o.learner == nil {
+		s.needsLog(m.Digest)
 		o.record(m)
 		o.prepare(s)
 	}
@@ -230,6 +232,9 @@ func (o *Orderer) advance(s *slot) {
 		// votes twice.
 		s.digest, s.voted = d, false
 	}
+	s.isDecided, s.decided = true, d
+	s.keepBody(d, s.batch)
+	o.logBody(s, d, s.batch)
 	if o.cfg.Log {
 		o.env.LogLazily(&CommittedRecord{View: o.voteView, Seq: s.seq, Digest: d})
 	}

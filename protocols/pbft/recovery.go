@@ -25,6 +25,7 @@ func (o *Orderer) recover(boot protocols.Boot) {
 			if s := o.recoverSlot(m.Seq, m.View); s != nil {
 				s.accepted, s.digest, s.batch, s.hasBody, s.voted = true, m.Digest, m.Requests, true, true
 				s.keepBody(m.Digest, m.Requests)
+				s.needsLog(m.Digest)
 				s.prePrepared(m.Digest, m.View)
 				o.next = max(o.next, m.Seq)
 				o.highest = max(o.highest, m.Seq)
@@ -33,8 +34,21 @@ func (o *Orderer) recover(boot protocols.Boot) {
 			if s := o.recoverSlot(m.Seq, m.View); s != nil && s.accepted && s.digest == m.Digest {
 				s.prepared, s.hasP, s.p = true, true, Entry{m.Seq, m.Digest, m.View}
 			}
+		case *BodyRecord:
+			if o.inWindow(m.Seq) {
+				s, d := o.log.at(m.Seq), batchDigest(o.env.Auth(), m.Requests)
+				s.keepBody(d, m.Requests)
+				s.needsLog(d)
+				if s.accepted && s.digest == d && !s.hasBody {
+					s.batch, s.hasBody = m.Requests, true
+				}
+			}
 		case *CommittedRecord:
-			decided = append(decided, Entry{m.Seq, m.Digest, m.View})
+			if o.inWindow(m.Seq) {
+				s := o.log.at(m.Seq)
+				s.isDecided, s.decided = true, m.Digest
+				decided = append(decided, Entry{m.Seq, m.Digest, m.View})
+			}
 		case *ViewChange:
 			o.view, o.active, o.myVC = m.View, false, m
 		case *NewView:
@@ -118,6 +132,7 @@ func (o *Orderer) recoverSummary(m *Summary) []Entry {
 		s.q = append(s.q, e)
 		if b, ok := bodies[e.Digest]; ok {
 			s.keepBody(e.Digest, b)
+			s.needsLog(e.Digest)
 		}
 		if e.View == o.voteView {
 			s.accepted, s.digest = true, e.Digest
@@ -138,8 +153,20 @@ func (o *Orderer) recoverSummary(m *Summary) []Entry {
 		s.hasP, s.p = true, e
 		if b, ok := bodies[e.Digest]; ok {
 			s.keepBody(e.Digest, b)
+			s.needsLog(e.Digest)
 		}
 		s.prepared = s.accepted && s.digest == e.Digest && e.View == o.voteView
+	}
+	for _, e := range m.Committed {
+		if !o.inWindow(e.Seq) {
+			continue
+		}
+		s := o.log.at(e.Seq)
+		s.isDecided, s.decided = true, e.Digest
+		if b, ok := bodies[e.Digest]; ok {
+			s.keepBody(e.Digest, b)
+			s.needsLog(e.Digest)
+		}
 	}
 	return append([]Entry(nil), m.Committed...)
 }
@@ -164,8 +191,8 @@ func (o *Orderer) summary() *Summary {
 		for _, b := range s.bodies {
 			m.Bodies = append(m.Bodies, Batch{Requests: b.batch})
 		}
-		if s.committed {
-			m.Committed = append(m.Committed, Entry{Seq: s.seq, Digest: s.digest, View: o.voteView})
+		if s.isDecided {
+			m.Committed = append(m.Committed, Entry{Seq: s.seq, Digest: s.decided, View: o.voteView})
 		}
 	})
 	return m

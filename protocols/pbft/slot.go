@@ -28,12 +28,16 @@ type slot struct {
 	hasP   bool
 	p      Entry
 	q      []Entry // at most maxTracked, newest view last
-	bodies []body  // of q and of fetched batches
+	bodies []body  // of q, of fetched batches and of the decided one
+
+	isDecided bool
+	decided   protocols.Digest
 }
 
 type body struct {
 	digest protocols.Digest
 	batch  []protocols.Request
+	logged bool
 }
 
 // startView forgets the votes of the view that was left.
@@ -50,6 +54,7 @@ func (s *slot) reset(seq uint64) {
 	s.startView()
 	s.seq = seq
 	s.hasP, s.p = false, Entry{}
+	s.isDecided, s.decided = false, protocols.Digest{}
 	s.q = s.q[:0]
 	clear(s.bodies)
 	s.bodies = s.bodies[:0]
@@ -80,7 +85,7 @@ func (s *slot) prePrepared(d protocols.Digest, view uint64) {
 }
 
 func (s *slot) tracked(d protocols.Digest) bool {
-	if s.hasP && s.p.Digest == d || s.accepted && s.digest == d {
+	if s.hasP && s.p.Digest == d || s.accepted && s.digest == d || s.isDecided && s.decided == d {
 		return true
 	}
 	for i := range s.q {
@@ -95,7 +100,19 @@ func (s *slot) keepBody(d protocols.Digest, batch []protocols.Request) {
 	if _, ok := s.body(d); ok || d.IsZero() {
 		return
 	}
-	s.bodies = append(s.bodies, body{d, batch})
+	s.bodies = append(s.bodies, body{digest: d, batch: batch})
+}
+
+// needsLog reports whether the body of d is not in the log yet, and notes that it
+// will be.
+func (s *slot) needsLog(d protocols.Digest) bool {
+	for i := range s.bodies {
+		if b := &s.bodies[i]; b.digest == d && !b.logged {
+			b.logged = true
+			return true
+		}
+	}
+	return false
 }
 
 func (s *slot) body(d protocols.Digest) ([]protocols.Request, bool) {

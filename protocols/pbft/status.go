@@ -10,10 +10,11 @@ import (
 // resendSlots bounds the slots whose votes are sent again on one STATUS.
 const resendSlots = 64
 
-// watch keeps the progress timer running while this replica, as a backup, waits
-// for something that the primary should bring about.
+// watch keeps the progress timer running while this replica waits for something
+// that the view should bring about. A primary watches too: when the others have
+// left, or refuse what it proposes, it must leave as well.
 func (o *Orderer) watch() {
-	waits := o.active && o.learner == nil && !o.isPrimary() && !o.cfg.ExternalTrigger &&
+	waits := o.active && o.learner == nil && !o.cfg.ExternalTrigger &&
 		(o.pending.Len() > 0 || o.highestKnown() > o.delivered)
 	if !waits {
 		o.waiting = false
@@ -128,6 +129,7 @@ func (o *Orderer) sendStatus() { o.env.Multicast(o.cfg.Replicas, o.status()) }
 func (o *Orderer) onStatus(from protocols.NodeID, m *Status) {
 	o.claims[from] = *m
 	o.countClaims()
+	o.joinViewChange()
 	o.watchViewChange()
 	if m.Active && o.offered != nil && o.offered.View == m.View {
 		o.tryAccept()
@@ -250,9 +252,16 @@ func (o *Orderer) onBatch(m *Batch) {
 	o.watch()
 }
 
+// logBody makes a fetched batch durable before anything rests on it.
+func (o *Orderer) logBody(s *slot, d protocols.Digest, batch []protocols.Request) {
+	if s.needsLog(d) {
+		o.record(&BodyRecord{Seq: s.seq, Requests: batch})
+	}
+}
+
 // keepDecided keeps the body of a batch that others decided.
 func (s *slot) keepDecided(d protocols.Digest, batch []protocols.Request) {
 	if _, ok := s.body(d); !ok {
-		s.bodies = append(s.bodies, body{d, batch})
+		s.bodies = append(s.bodies, body{digest: d, batch: batch})
 	}
 }

@@ -201,6 +201,8 @@ func MessageTypes() []protocols.MessageType {
 			mutate("reached 0", func(r *ReplyStable, _ *rand.Rand) { r.Reached = 0 })),
 		record(TagPrepared, "prepared record", func() wire { return new(PreparedRecord) }),
 		record(TagCommitted, "committed record", func() wire { return new(CommittedRecord) }),
+		record(TagBody, "body record", func() wire { return new(BodyRecord) }),
+		record(TagCheckpointed, "checkpoint record", func() wire { return new(CheckpointRecord) }),
 		record(TagLearner, "learner record", func() wire { return new(LearnerRecord) }),
 		record(TagSummary, "summary record", func() wire { return new(Summary) }),
 	}

@@ -140,6 +140,9 @@ func (o *Orderer) onViewChange(from protocols.NodeID, m *ViewChange) {
 // joinViewChange moves to the smallest view that f+1 replicas have reached or
 // passed, when all of them are beyond this replica's.
 func (o *Orderer) joinViewChange() {
+	if o.learner != nil {
+		return
+	}
 	// The highest view each replica has announced.
 	var views []uint64
 	for i := 0; i < o.cfg.N; i++ {
@@ -154,9 +157,10 @@ func (o *Orderer) joinViewChange() {
 	o.startViewChange(views[0])
 }
 
-// announced is the highest view that a replica's stored VIEW-CHANGEs leave for.
+// announced is the highest view that a replica has left for or says, in STATUS, to
+// be in.
 func (o *Orderer) announced(r protocols.NodeID) uint64 {
-	top := uint64(0)
+	top := o.claims[r].View
 	for k := range o.vcs { //lint:allow determinism maximum, order-free
 		if k.replica == r {
 			top = max(top, k.view)
@@ -175,7 +179,7 @@ func (o *Orderer) watchViewChange() {
 	}
 	leaving := 0
 	for i := 0; i < o.cfg.N; i++ {
-		if o.announced(protocols.NodeID(i)) >= o.view || o.claims[i].View >= o.view {
+		if o.announced(protocols.NodeID(i)) >= o.view {
 			leaving++
 		}
 	}
@@ -496,6 +500,7 @@ func (o *Orderer) voteChosen(s *slot) {
 	if o.learner != nil || !o.active {
 		return
 	}
+	o.logBody(s, s.digest, s.batch)
 	if o.isPrimary() {
 		s.voted = true
 	} else {

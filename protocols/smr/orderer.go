@@ -21,9 +21,9 @@ type Orderer interface {
 	// Vouched reports whether enough replicas vouch for this checkpoint that one
 	// of them is correct.
 	Vouched(slot uint64, digest protocols.Digest) bool
-	// Wants reports whether the state at slot would still be of use: ordering has
-	// not got there in the meantime.
-	Wants(slot uint64) bool
+	// Least is the lowest slot whose state is of use: ordering has got to the one
+	// before.
+	Least() uint64
 	// Jump says that the shell's state now stands at this slot, which is vouched
 	// for; slots up to it will not be delivered any more.
 	Jump(slot uint64, digest protocols.Digest)

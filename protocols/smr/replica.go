@@ -83,7 +83,7 @@ func NewReplica(cfg *protocols.Config, orderer Orderer, opt ReplicaOptions) *Rep
 func (x *Replica) Start(env protocols.Env, boot protocols.Boot) {
 	x.env = env
 	x.exec = NewExecutor(env, x.cfg.NewApplication, x.opt.Window, false)
-	x.transfer = transfer{env: env, timeout: x.opt.TransferTimeout}
+	x.transfer = transfer{env: env, timeout: x.opt.TransferTimeout, least: x.orderer.Least}
 	for _, rec := range boot.For(env.Path()).Records {
 		if s, ok := rec.Message.(*StateRecord); ok {
 			if err := x.exec.Restore(s.Snapshot, s.Digest); err != nil {
@@ -324,7 +324,7 @@ func (x *Replica) onState(from protocols.NodeID, m *StateChunk) {
 	if !complete {
 		return
 	}
-	if !x.orderer.Wants(slot) {
+	if slot < x.orderer.Least() {
 		x.transfer.done()
 		return
 	}

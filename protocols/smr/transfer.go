@@ -14,13 +14,15 @@ import (
 type transfer struct {
 	env     protocols.Env
 	timeout time.Duration
+	least   func() uint64 // lowest slot whose state is of use
 
 	// The own stable state.
 	slot     uint64
 	digest   protocols.Digest
 	snapshot []byte
 
-	// The state being fetched; holders is empty when none is.
+	// The state being fetched; holders is empty when none is. A holder may send an
+	// older state than the one aimed at, or a newer one, as long as it helps.
 	want    uint64
 	holders []int
 	at      int // index into holders
@@ -69,7 +71,7 @@ func (t *transfer) ask() {
 	for first < len(t.chunks) && t.chunks[first] != nil {
 		first++
 	}
-	t.env.Send(protocols.NodeID(t.holders[t.at]), &FetchState{Slot: t.want, Chunk: uint32(first)})
+	t.env.Send(protocols.NodeID(t.holders[t.at]), &FetchState{Slot: t.least(), Chunk: uint32(first)})
 	t.env.CancelTimer(t.timer)
 	t.heard = false
 	t.timer = t.env.SetTimer(t.timeout, timerTransfer, 0)
@@ -107,7 +109,7 @@ func (t *transfer) onFetchState(from protocols.NodeID, m *FetchState) {
 
 // onStateChunk returns the complete snapshot when the last chunk came.
 func (t *transfer) onStateChunk(from protocols.NodeID, m *StateChunk) (slot uint64, digest protocols.Digest, snapshot []byte, complete bool) {
-	if len(t.holders) == 0 || from != protocols.NodeID(t.holders[t.at]) || m.Slot < t.want || m.Slot < t.got ||
+	if len(t.holders) == 0 || from != protocols.NodeID(t.holders[t.at]) || m.Slot < t.least() || m.Slot < t.got ||
 		m.Chunks == 0 || m.Chunks > maxSnapshot/chunkSize || m.Chunk >= m.Chunks || len(m.Data) == 0 {
 		return 0, protocols.Digest{}, nil, false
 	}

@@ -350,7 +350,7 @@ func (t *Totals) fields(c *codec) {
 // Totals adds everything up; it looks at every account.
 func (s *State) Totals() Totals {
 	t := Totals{Supply: s.config.supply, Accounts: uint64(len(s.accounts.rows)), Devices: uint64(len(s.devices.rows)), Now: s.Now()}
-	for _, r := range s.accounts.rows { //lint:allow determinism sums do not depend on order
+	for _, r := range s.accounts.rows {
 		t.Balances += r.val.Balance
 		t.Stakes += r.val.FreeStake
 		for _, u := range r.val.Unbonding {
