@@ -62,7 +62,8 @@
 // first measured bucket. Reports need a due epoch without verdict; what nobody
 // judged by the final window's end is None. Panels are drawn from the last beacon
 // value at the moment the epoch is due (from zero before the first). The bonus
-// goes to the provider. An UptimeReport covers exactly one epoch, the next one
+// goes to the provider. An offer of equal value takes over from nobody, even
+// without hysteresis. An UptimeReport covers exactly one epoch, the next one
 // (414). A leaving active provider's stake stays locked at least until the last
 // verdict on it.
 //

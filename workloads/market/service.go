@@ -165,7 +165,7 @@ func (s *State) serviceEdge(id ID, at uint64) {
 		}
 	} else if uint64(v.Epoch-v.LastSwitch) >= s.paramAt(CooldownEpochs, v.Opened) {
 		mine := s.value(v, v.Active, s.offers.get(partyKey{id, v.Active}))
-		if p, x := s.best(id, v, v.Active); p != 0 && atLeastProduct(x, 10_000, mine, 10_000+uint64(v.HystBps)) {
+		if p, x := s.best(id, v, v.Active); p != 0 && x > mine && atLeastProduct(x, 10_000, mine, 10_000+uint64(v.HystBps)) {
 			s.activate(id, v, p)
 		}
 	}
