@@ -241,7 +241,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("netsim: duplicates of %d ppm, reordering of %d ppm; allowed are 0 to 1000000", d.DuplicatePPM, d.ReorderPPM)
 	}
 	if (d.DuplicatePPM > 0 || d.ReorderPPM > 0) && c.Transport != Datagram {
-		return fmt.Errorf("netsim: duplication and reordering need transport \"datagram\", not %q", c.Transport)
+		return fmt.Errorf("netsim: duplication or reordering needs transport \"datagram\", not %q", c.Transport)
 	}
 	if (d.DuplicatePPM > 0 || d.ReorderPPM > 0) && d.Window < 1 {
 		return errors.New("netsim: Config.Datagram.Window must be at least 1 ns when messages are duplicated or reordered")

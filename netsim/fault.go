@@ -80,7 +80,7 @@ func ParseFaultKind(name string) (FaultKind, error) {
 type Fault struct {
 	Kind FaultKind
 	// At is when it begins, or with On, how long after the event. For is how long
-	// it lasts; 0 is for good.
+	// it lasts; 0 is for good. At their times faults come before anything else.
 	At  protocols.Time
 	For time.Duration
 	// On makes it begin at an event instead of a time.
@@ -317,9 +317,11 @@ func (s *Sim) schedule(i int, at int64) {
 	x := s.faults[i]
 	x.fired = true
 	x.end = at + int64(x.For)
-	s.q.push(event{at: at, key: s.tie(int32(i), 0, saltFault, at, 0), src: int32(i), kind: evFault, ref: uint32(i)})
+	// The smallest keys: at their time faults come before anything else, ends
+	// before beginnings.
+	s.q.push(event{at: at, key: 1<<32 + uint64(i), src: int32(i), kind: evFault, ref: uint32(i)})
 	if x.For > 0 {
-		s.q.push(event{at: x.end, key: s.tie(int32(i), 1, saltFault, x.end, 0), src: int32(i), dst: 1, kind: evFault, ref: uint32(i)})
+		s.q.push(event{at: x.end, key: uint64(i), src: int32(i), dst: 1, kind: evFault, ref: uint32(i)})
 	}
 }
 

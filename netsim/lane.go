@@ -98,6 +98,16 @@ func (l *lane) popFront() item {
 	return it
 }
 
+// nth returns the item that is i places behind the front.
+func (l *lane) nth(i int) *item { return &l.inbox[(l.head+i)&(len(l.inbox)-1)] }
+
+func (l *lane) removeNth(i int) {
+	for ; i+1 < l.count; i++ {
+		*l.nth(i) = *l.nth(i + 1)
+	}
+	l.count--
+}
+
 // insert puts an item into its place; nearly always that is the end.
 func (l *lane) insert(it item) {
 	if l.count == len(l.inbox) {

@@ -58,10 +58,10 @@ func (s *Sim) linkEffects(src, dst *proc) (fx effects) {
 
 // transmission is the copy of several packets that is leaving a NIC.
 type transmission struct {
-	src  int32
-	dep  int64 // last packet
-	copy abortKey
-	on   bool
+	src, dst int32
+	dep      int64 // last packet
+	copy     abortKey
+	on       bool
 }
 
 // abortKey names an arrival in the queue.
@@ -77,6 +77,10 @@ func (s *Sim) onDepart(e *event) {
 	src, dst := s.eps[e.src].proc, s.eps[e.dst].proc
 	if src.inc&0xff != flags>>24 {
 		s.dropCopy(e.ref, pl, e.dst, DropCrash)
+		return
+	}
+	if dst.down && s.cfg.Transport != Datagram { // the connection is gone
+		s.dropCopy(e.ref, pl, e.dst, DropDown)
 		return
 	}
 	fx := s.linkEffects(src, dst)
@@ -105,7 +109,7 @@ func (s *Sim) onDepart(e *event) {
 	s.travel(e.ref, pl, e.dst, at+s.path(e.src, e.dst).Floor, flags)
 	s.fx = effects{}
 	if pl.gap > 0 {
-		src.host.current = transmission{src: e.src, dep: s.now + pl.gap, copy: s.lastArrive, on: true}
+		src.host.current = transmission{src: e.src, dst: e.dst, dep: s.now + pl.gap, copy: s.lastArrive, on: true}
 	}
 }
 
@@ -121,7 +125,7 @@ func (s *Sim) mayArrive(ref uint32, pl *payload, src, dst int32, key uint64, fla
 		}
 	}
 	p := s.eps[dst].proc
-	if p.down || p.inc&0xff != flags>>16&0xff {
+	if p.down || p.inc&0xff != flags>>16&0xff && s.cfg.Transport != Datagram {
 		s.dropCopy(ref, pl, dst, DropDown)
 		return false
 	}
@@ -193,13 +197,35 @@ func (s *Sim) crash(p *proc) {
 	}
 	p.notices, p.noticeList = nil, nil
 	if t := &h.current; t.on && t.dep > s.now && s.eps[t.src].proc == p {
-		s.aborted[t.copy] = struct{}{}
 		t.on = false
+		s.abort(t)
 	}
 	if len(h.procs) == 1 {
 		h.tx.busy, h.tx.rem = min(h.tx.busy, s.now), 0
 		for i := range h.cores {
 			h.cores[i] = min(h.cores[i], s.now)
+		}
+	}
+}
+
+// abort takes back a copy that was cut off in the middle: its arrival is either
+// still in the queue or, cut through, waits in an inbox for its last packet.
+func (s *Sim) abort(t *transmission) {
+	if t.copy.at > s.now {
+		s.aborted[t.copy] = struct{}{}
+		return
+	}
+	for _, l := range s.eps[t.dst].proc.lanes {
+		for i := range l.count {
+			it := l.nth(i)
+			if it.kind != itemMessage || it.key != t.copy.key || it.ep != t.dst {
+				continue
+			}
+			gone := *it
+			l.removeNth(i)
+			s.takeVerdicts(gone.gen)
+			s.dropCopy(gone.ref, s.payloads.get(gone.ref), t.dst, DropCrash)
+			return
 		}
 	}
 }

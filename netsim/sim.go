@@ -36,7 +36,6 @@ const (
 	saltTimer
 	saltDisk
 	saltCheck
-	saltFault
 	saltNotice
 )
 

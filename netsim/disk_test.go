@@ -1,0 +1,217 @@
+package netsim
+
+import (
+	"testing"
+	"time"
+
+	"github.com/edgebft/edgebft/netsim/profile"
+	"github.com/edgebft/edgebft/protocols"
+	"github.com/stretchr/testify/require"
+)
+
+const us = time.Microsecond
+
+// diskProfile has a slow disk and nothing else.
+func diskProfile() *profile.Profile {
+	return &profile.Profile{Fsync: int64(100*us) * 1000, PerRecord: int64(us) * 1000}
+}
+
+func record(seq uint64) *msg { return &msg{tag: tagRecord, Seq: seq} }
+
+func recordSeqs(b protocols.Boot) []uint64 {
+	var out []uint64
+	for _, r := range b.Records {
+		out = append(out, r.Message.(*msg).Seq)
+	}
+	return out
+}
+
+// What a lane logged is durable before anything it sends later leaves it; what it
+// sent before goes at once.
+func TestOutputsWaitForTheLog(t *testing.T) {
+	for _, mode := range []Mode{Exact, Fast} {
+		s := newStage(t, Config{Mode: mode, Profile: diskProfile()})
+		var a arrivals
+		s.add(0, &puppet{
+			start: func(p *puppet, _ protocols.Boot) {
+				p.ask(1, 1, 0)
+				p.env.Log(record(1))
+				p.ask(1, 2, 0)
+				p.env.LogLazily(record(2))
+				p.ask(1, 3, 0)
+				p.env.SetTimer(50*us, 0, 0)
+			},
+			timeout: func(p *puppet, _ protocols.Timer) { p.ask(1, 4, 0) }, // waits with the others
+		})
+		s.add(1, &puppet{receive: a.receive})
+		st := s.run(time.Second)
+		require.Equal(t, []uint64{1, 2, 3, 4}, a.seq)
+		ms := protocols.Time(time.Millisecond)
+		durable := protocols.Time(100*us + 2*us) // both records are in the sync
+		require.Equal(t, ms, a.at[0])
+		for _, at := range a.at[1:] {
+			require.Equal(t, ms+durable, at)
+		}
+		require.EqualValues(t, 1, st.Nodes[0].Fsyncs)
+		require.EqualValues(t, 2, st.Nodes[0].Records)
+	}
+}
+
+// Records appended before a sync begins share it.
+func TestGroupCommit(t *testing.T) {
+	s := newStage(t, Config{Profile: diskProfile()})
+	var a arrivals
+	s.add(0, &puppet{
+		start: func(p *puppet, _ protocols.Boot) {
+			for i := range 10 {
+				p.env.SetTimer(time.Duration(i)*10*us, 0, uint64(i))
+			}
+		},
+		timeout: func(p *puppet, tm protocols.Timer) {
+			p.env.Log(record(tm.Arg))
+			p.ask(1, tm.Arg, 0)
+		},
+	})
+	s.add(1, &puppet{receive: a.receive})
+	st := s.run(time.Second)
+	require.EqualValues(t, 2, st.Nodes[0].Fsyncs, "the first record alone, the other nine together")
+	require.Equal(t, protocols.Time(time.Millisecond+101*us+1), a.at[0])
+	for _, at := range a.at[1:] {
+		require.Equal(t, protocols.Time(time.Millisecond+101*us+109*us+1), at)
+	}
+}
+
+// A crash loses exactly what was not durable, and what waited for it never
+// left.
+func TestCrashLosesWhatWasNotDurable(t *testing.T) {
+	for _, wire := range []bool{false, true} {
+		for _, c := range []struct {
+			crash time.Duration
+			want  []uint64 // records found
+			sent  []uint64 // messages that left
+		}{
+			{50 * us, nil, nil},
+			{150 * us, []uint64{1}, []uint64{1}},
+			{150*us + 100*us, []uint64{1, 2, 3}, []uint64{1, 3}},
+		} {
+			s := newStage(t, Config{Profile: diskProfile(), Wire: wire, Faults: []Fault{{Kind: FaultCrash, At: protocols.Time(c.crash), For: time.Millisecond, Nodes: []protocols.NodeID{0}}}})
+			var boots []protocols.Boot
+			var a arrivals
+			s.add(0, &puppet{
+				start: func(p *puppet, b protocols.Boot) {
+					boots = append(boots, b)
+					if b.Kind == protocols.Fresh {
+						p.env.Log(record(1))
+						p.ask(1, 1, 0)
+						p.env.SetTimer(10*us, 0, 2)
+						p.env.SetTimer(20*us, 0, 3)
+					}
+				},
+				timeout: func(p *puppet, tm protocols.Timer) {
+					if tm.Arg == 2 {
+						p.env.LogLazily(record(2))
+						return
+					}
+					p.env.Log(record(3))
+					p.ask(1, 3, 0)
+				},
+			})
+			s.add(1, &puppet{receive: a.receive})
+			s.run(time.Second)
+			require.Len(t, boots, 2)
+			require.Equal(t, protocols.Recovered, boots[1].Kind)
+			require.EqualValues(t, 1, boots[1].Incarnation)
+			require.Equal(t, c.want, recordSeqs(boots[1]), "crash at %v", c.crash)
+			require.Equal(t, c.sent, a.seq, "crash at %v", c.crash)
+		}
+	}
+}
+
+// A summary replaces the records before it when it is durable, of its own path
+// only; a wiped disk has nothing.
+func TestCompactAndWipe(t *testing.T) {
+	for _, wipe := range []bool{false, true} {
+		s := newStage(t, Config{Profile: diskProfile(), Faults: []Fault{
+			{Kind: FaultCrash, At: protocols.Time(time.Millisecond), For: time.Millisecond, Wipe: wipe, Nodes: []protocols.NodeID{0}},
+			{Kind: FaultCrash, At: protocols.Time(3 * time.Millisecond), Nodes: []protocols.NodeID{0}},
+			{Kind: FaultRecover, At: protocols.Time(4 * time.Millisecond), Nodes: []protocols.NodeID{0}},
+		}})
+		var boots []protocols.Boot
+		s.add(0, &puppet{start: func(p *puppet, b protocols.Boot) {
+			boots = append(boots, b)
+			if b.Kind != protocols.Fresh {
+				return
+			}
+			inner := p.env.Sub("x")
+			p.env.Log(record(1))
+			inner.Log(record(2))
+			p.env.Log(record(3))
+			p.env.Compact(record(4))
+			inner.LogLazily(record(5))
+			p.env.Log(record(6))
+		}})
+		s.run(time.Second)
+		require.Len(t, boots, 3)
+		if wipe {
+			require.Equal(t, protocols.Wiped, boots[1].Kind)
+			require.Empty(t, boots[1].Records)
+			require.EqualValues(t, 2, boots[2].Incarnation)
+			continue
+		}
+		for _, b := range boots[1:] {
+			require.Equal(t, protocols.Recovered, b.Kind)
+			require.Equal(t, []uint64{2, 4, 5, 6}, recordSeqs(b))
+			require.Equal(t, []string{"x", "", "x", ""}, []string{b.Records[0].Path, b.Records[1].Path, b.Records[2].Path, b.Records[3].Path})
+		}
+	}
+}
+
+// A node that never compacts meets the bound with an error that says so.
+func TestLogIsBounded(t *testing.T) {
+	s := newStage(t, Config{Log: 10})
+	s.add(0, &puppet{start: func(p *puppet, _ protocols.Boot) {
+		for i := range uint64(11) {
+			p.env.Log(record(i))
+		}
+	}})
+	require.ErrorContains(t, s.Run(1000), "Env.Compact")
+}
+
+// Two processes of one host share its disk: one sync at a time.
+func TestProcessesShareTheDisk(t *testing.T) {
+	s := newStage(t, Config{Profile: diskProfile()})
+	h := s.host(HostSpec{})
+	var a arrivals
+	for i := range 2 {
+		s.addOn(h, i, &puppet{start: func(p *puppet, _ protocols.Boot) {
+			p.env.Log(record(1))
+			p.ask(2, uint64(i), 0)
+		}})
+	}
+	s.add(2, &puppet{receive: a.receive})
+	s.run(time.Second)
+	require.Equal(t, []protocols.Time{protocols.Time(time.Millisecond + 101*us), protocols.Time(time.Millisecond + 202*us)}, a.at)
+}
+
+// A post waits like a message does, so what hears from a lane inherits its
+// durability.
+func TestPostsWaitForTheLog(t *testing.T) {
+	s := newStage(t, Config{Profile: diskProfile()})
+	var at []protocols.Time
+	s.add(0, &puppet{start: func(p *puppet, _ protocols.Boot) {
+		p.env.Post(1, record(7))
+		p.env.Log(record(1))
+		p.env.Post(1, record(8))
+		p.env.Send(0, &msg{tag: tagPrepare, Seq: 9})
+	}, receive: func(p *puppet, e *protocols.Envelope, m protocols.Message) {
+		require.False(t, e.Local)
+		require.EqualValues(t, 9, m.(*msg).Seq)
+		at = append(at, p.env.Now())
+	}}, &puppet{receive: func(p *puppet, e *protocols.Envelope, m protocols.Message) {
+		require.True(t, e.Local)
+		require.Equal(t, 0, e.FromLane)
+		at = append(at, p.env.Now())
+	}})
+	s.run(time.Second)
+	require.ElementsMatch(t, []protocols.Time{0, protocols.Time(101 * us), protocols.Time(101 * us)}, at)
+}
