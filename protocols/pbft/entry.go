@@ -59,14 +59,13 @@ func Configure(c *protocols.Config) OrdererConfig {
 }
 
 // NewReplica returns a replica of PBFT used alone.
-func NewReplica(c *protocols.Config) *smr.Replica { return newReplica(c, mutation{}) }
-
-func newReplica(c *protocols.Config, bug mutation) *smr.Replica {
+func NewReplica(c *protocols.Config) *smr.Replica {
 	oc := Configure(c)
-	oc.mutate = bug
-	return smr.NewReplica(c, NewOrderer(oc), smr.ReplicaOptions{
-		Window: 1, TransferTimeout: 2 * oc.Resend, SignFor: 10 * oc.Timeout,
-	})
+	return smr.NewReplica(c, NewOrderer(oc), replicaOptions(oc))
+}
+
+func replicaOptions(oc OrdererConfig) smr.ReplicaOptions {
+	return smr.ReplicaOptions{Window: 1, TransferTimeout: 2 * oc.Resend, SignFor: 10 * oc.Timeout}
 }
 
 // NewClient returns a client of PBFT used alone.
