@@ -126,52 +126,112 @@ func TestViolations(t *testing.T) {
 			r.event(3, protocols.EventTransfer, 99)
 		}, nil},
 		{"replicas beyond N are not judged", Config{}, func(r *run) { r.execute(7, 5, c0, 1) }, nil},
-		{"a slot decided twice by one", Config{}, func(r *run) { r.commit(0, "", 5, 1).commit(0, "", 5, 2) },
-			[]string{"agreement 0: decides 02000000 in slot 5 (view 0), replica 0 decided 01000000"}},
-		{"a slot decided in two ways", Config{}, func(r *run) { r.commit(0, "a", 5, 1).commit(0, "b", 5, 2).commit(1, "b", 5, 1) },
-			[]string{"agreement 1: decides 01000000 in slot 5 of b (view 0), replica 0 decided 02000000"}},
+		{
+			"a slot decided twice by one",
+			Config{},
+			func(r *run) { r.commit(0, "", 5, 1).commit(0, "", 5, 2) },
+			[]string{"agreement 0: decides 02000000 in slot 5 (view 0), replica 0 decided 01000000"},
+		},
+		{
+			"a slot decided in two ways",
+			Config{},
+			func(r *run) { r.commit(0, "a", 5, 1).commit(0, "b", 5, 2).commit(1, "b", 5, 1) },
+			[]string{"agreement 1: decides 01000000 in slot 5 of b (view 0), replica 0 decided 02000000"},
+		},
 		{"a gap", Config{}, func(r *run) {
 			good(r, 3, 0).execute(1, 1, c0, 1).execute(1, 3, c0, 3).execute(1, 4, c0, 3)
 		}, []string{"integrity 1: executes index 3 after 1", "integrity 1: request 1048576/3 is executed a second time, at index 4"}},
-		{"twice", Config{}, func(r *run) { good(r, 2, 0).execute(0, 3, c0, 1) },
-			[]string{"integrity 0: request 1048576/1 is executed a second time, at index 3"}},
+		{
+			"twice",
+			Config{},
+			func(r *run) { good(r, 2, 0).execute(0, 3, c0, 1) },
+			[]string{"integrity 0: request 1048576/1 is executed a second time, at index 3"},
+		},
 		{"index 0", Config{}, func(r *run) { r.invoke(c0, 1).execute(0, 0, c0, 1) }, []string{"integrity 0: executes index 0; the order begins at 1"}},
-		{"back without a restart", Config{Restarts: true}, func(r *run) { good(r, 2, 0).execute(0, 1, c0, 1) },
-			[]string{"integrity 0: executes index 1 after 2"}},
-		{"immediate execution taken back", Config{}, func(r *run) { good(r, 3, 0).event(0, protocols.EventRolledBack, 2) },
-			[]string{"integrity 0: rolls back from 3 to 2 although execution is final"}},
-		{"rollback into the future", Config{}, func(r *run) { good(r, 3, 0).event(0, protocols.EventRolledBack, 5) },
-			[]string{"integrity 0: rolls back to index 5 but has executed 3 only"}},
+		{
+			"back without a restart",
+			Config{Restarts: true},
+			func(r *run) { good(r, 2, 0).execute(0, 1, c0, 1) },
+			[]string{"integrity 0: executes index 1 after 2"},
+		},
+		{
+			"immediate execution taken back",
+			Config{},
+			func(r *run) { good(r, 3, 0).event(0, protocols.EventRolledBack, 2) },
+			[]string{"integrity 0: rolls back from 3 to 2 although execution is final"},
+		},
+		{
+			"rollback into the future",
+			Config{},
+			func(r *run) { good(r, 3, 0).event(0, protocols.EventRolledBack, 5) },
+			[]string{"integrity 0: rolls back to index 5 but has executed 3 only"},
+		},
 		{"final taken back", Config{Finality: protocols.Speculative}, func(r *run) {
 			good(r, 3, 0).event(0, protocols.EventFinal, 2).event(0, protocols.EventRolledBack, 1)
 		}, []string{"integrity 0: rolls back to 1 although 2 was final"}},
-		{"final before executed", Config{}, func(r *run) { good(r, 3, 0).event(0, protocols.EventFinal, 4) },
-			[]string{"integrity 0: calls index 4 final but has executed 3 only"}},
+		{
+			"final before executed",
+			Config{},
+			func(r *run) { good(r, 3, 0).event(0, protocols.EventFinal, 4) },
+			[]string{"integrity 0: calls index 4 final but has executed 3 only"},
+		},
 		{"final orders differ", Config{Finality: protocols.Speculative}, func(r *run) {
 			r.invoke(c0, 1).invoke(c0, 2)
 			r.execute(0, 1, c0, 1).execute(1, 1, c0, 2).event(0, protocols.EventFinal, 1).event(1, protocols.EventFinal, 1)
 		}, []string{"agreement 1: executes request 1048576/2 (02000000) at index 1, where others executed 1048576/1 (01000000)"}},
-		{"a state from nowhere", Config{}, func(r *run) { good(r, 3, 0).event(1, protocols.EventTransfer, 4) },
-			[]string{"agreement 1: adopts a state at index 4, but correct replicas executed 3 only"}},
-		{"invented", Config{}, func(r *run) { r.execute(0, 1, c0, 1) },
-			[]string{"validity 0: request 1048576/1 at index 1 was never invoked by that client"}},
+		{
+			"a state from nowhere",
+			Config{},
+			func(r *run) { good(r, 3, 0).event(1, protocols.EventTransfer, 4) },
+			[]string{"agreement 1: adopts a state at index 4, but correct replicas executed 3 only"},
+		},
+		{
+			"invented",
+			Config{},
+			func(r *run) { r.execute(0, 1, c0, 1) },
+			[]string{"validity 0: request 1048576/1 at index 1 was never invoked by that client"},
+		},
 		{"falsified", Config{}, func(r *run) {
 			r.invoke(c0, 1).emit(0, protocols.Event{Kind: protocols.EventExecuted, Index: 1, Client: c0, Timestamp: 1, Digest: digest(9)})
 		}, []string{"validity 0: request 1048576/1 at index 1 has digest 09000000, the client invoked 01000000"}},
 		{"a Byzantine client may say anything", Config{Correct: byzantine}, func(r *run) { r.execute(0, 1, c0+1, 77) }, nil},
-		{"accepted, not executed", Config{}, func(r *run) { r.invoke(c0, 1).accept(c0, 1) },
-			[]string{"validity 1048576: accepts a result for timestamp 1, which no correct replica has executed"}},
-		{"accepted, not invoked", Config{}, func(r *run) { r.accept(c0, 1) },
-			[]string{"validity 1048576: accepts a result for timestamp 1, which it did not invoke or had accepted before"}},
-		{"accepted twice", Config{}, func(r *run) { good(r, 1, 0).accept(c0, 1) },
-			[]string{"validity 1048576: accepts a result for timestamp 1, which it did not invoke or had accepted before"}},
-		{"timestamp reused", Config{}, func(r *run) { good(r, 1, 0).invoke(c0, 1) },
-			[]string{"integrity 1048576: invokes timestamp 1 a second time"}},
-		{"roots differ", Config{}, func(r *run) { good(r, 2, 0, 1).root(0, 2, 1).root(1, 2, 2) },
-			[]string{"root 1: state root at index 2 is 02000000, at replica 0 it is 01000000"}},
+		{
+			"accepted, not executed",
+			Config{},
+			func(r *run) { r.invoke(c0, 1).accept(c0, 1) },
+			[]string{"validity 1048576: accepts a result for timestamp 1, which no correct replica has executed"},
+		},
+		{
+			"accepted, not invoked",
+			Config{},
+			func(r *run) { r.accept(c0, 1) },
+			[]string{"validity 1048576: accepts a result for timestamp 1, which it did not invoke or had accepted before"},
+		},
+		{
+			"accepted twice",
+			Config{},
+			func(r *run) { good(r, 1, 0).accept(c0, 1) },
+			[]string{"validity 1048576: accepts a result for timestamp 1, which it did not invoke or had accepted before"},
+		},
+		{
+			"timestamp reused",
+			Config{},
+			func(r *run) { good(r, 1, 0).invoke(c0, 1) },
+			[]string{"integrity 1048576: invokes timestamp 1 a second time"},
+		},
+		{
+			"roots differ",
+			Config{},
+			func(r *run) { good(r, 2, 0, 1).root(0, 2, 1).root(1, 2, 2) },
+			[]string{"root 1: state root at index 2 is 02000000, at replica 0 it is 01000000"},
+		},
 		{"never answered", Config{Deadline: 3}, func(r *run) { good(r, 1, 0).invoke(c0, 2).invoke(c0+1, 9) }, nil},
-		{"never answered before the deadline", Config{Deadline: 6}, func(r *run) { good(r, 1, 0).invoke(c0, 2).invoke(c0+1, 9).invoke(c0+2, 1) },
-			[]string{"liveness 1048576: 2 requests invoked before 6ns were never answered: 1048576/2 of 4ns, 1048577/9 of 5ns"}},
+		{
+			"never answered before the deadline",
+			Config{Deadline: 6},
+			func(r *run) { good(r, 1, 0).invoke(c0, 2).invoke(c0+1, 9).invoke(c0+2, 1) },
+			[]string{"liveness 1048576: 2 requests invoked before 6ns were never answered: 1048576/2 of 4ns, 1048577/9 of 5ns"},
+		},
 		{"a client that restarted forgot", Config{Deadline: 6}, func(r *run) {
 			r.invoke(c0, 1).invoke(c0, 1<<32|1).execute(0, 1, c0, 1<<32|1).accept(c0, 1<<32|1)
 			r.at = 9

@@ -100,7 +100,6 @@ func (a *replay) receive(l *lane, e *protocols.Envelope, m protocols.WireMessage
 
 // flood sends without end.
 type flood struct {
-	honest
 	every        time.Duration
 	burst, limit int
 	memory       memory
