@@ -213,8 +213,8 @@ func (o *Orderer) advance(s *slot) {
 		if !ok && s.held != nil && s.held.Digest == d {
 			batch, ok = s.held.Requests, true
 		}
-		if !ok {
-			o.fetchBatch(s, d)
+		if !ok { // the proposal is probably on its way; onResend asks for it if not
+			o.armResend()
 			return
 		}
 		s.batch, s.hasBody = batch, true

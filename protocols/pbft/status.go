@@ -106,9 +106,15 @@ func (o *Orderer) onResend() {
 	}
 	o.askForViewChanges()
 	o.log.each(o.h, func(s *slot) {
-		if s.accepted && !s.hasBody {
+		d, missing := s.digest, s.accepted && !s.hasBody
+		if lead, count := s.commits.Leader(); !s.committed && count >= o.quorum {
+			d = lead
+			_, have := s.body(d)
+			missing = !have
+		}
+		if missing {
 			s.fetching = false
-			o.fetchBatch(s, s.digest)
+			o.fetchBatch(s, d)
 		}
 	})
 	o.sendStatus()
@@ -203,14 +209,33 @@ func (o *Orderer) resendVotes(to protocols.NodeID, m *Status) {
 	}
 }
 
-// fetchBatch asks for the body of a batch known by its digest only.
+// fetchFrom is how many replicas are asked for a batch at a time.
+const fetchFrom = 3
+
+// fetchBatch asks a few replicas, other ones each time, for the body of a batch
+// known by its digest only: those that committed it if there are any.
 func (o *Orderer) fetchBatch(s *slot, d protocols.Digest) {
 	if s.fetching {
 		return
 	}
 	s.fetching = true
 	o.armResend()
-	o.env.Multicast(o.cfg.Replicas, &FetchBatch{Digest: d})
+	holders := s.commits.Voters(d)
+	if len(holders) == 0 {
+		for i := range o.cfg.Replicas {
+			holders = append(holders, i)
+		}
+	}
+	r := o.env.Rand()
+	for asked := 0; asked < fetchFrom && len(holders) > 0; {
+		i := r.IntN(len(holders))
+		if to := protocols.NodeID(holders[i]); to != o.cfg.Self {
+			o.env.Send(to, &FetchBatch{Digest: d})
+			asked++
+		}
+		holders[i] = holders[len(holders)-1]
+		holders = holders[:len(holders)-1]
+	}
 }
 
 // onFetchBatch handles FETCH.
