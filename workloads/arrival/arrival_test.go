@@ -163,6 +163,37 @@ func TestUniformWavesRepeat(t *testing.T) {
 	require.Equal(t, [6]int{1000, 0, 1000, 0, 1000, 0}, count)
 }
 
+func TestSharesAddUp(t *testing.T) {
+	for _, text := range []string{"poisson", "constant", "mmpp", "beta:devices=1003", "aligned:period=1s,devices=7", "piecewise:0s=10/s,1s=7/s"} {
+		rate := 1000*PerSecond + 1
+		if text[:2] == "pi" {
+			rate = 0
+		}
+		c, err := Parse(text, rate)
+		require.NoError(t, err)
+		require.Equal(t, c, c.Share(0, 1))
+		var sum Rate
+		devices, second := 0, Rate(0)
+		for i := range 4 {
+			s := c.Share(i, 4)
+			require.NoError(t, s.Check())
+			sum += s.Rate
+			devices += s.Devices
+			if len(s.Steps) == 2 {
+				second += s.Steps[1].Rate
+			}
+		}
+		if c.Devices > 0 {
+			require.Equal(t, c.Devices, devices)
+		} else if len(c.Steps) == 2 {
+			require.Equal(t, c.Steps[1].Rate, second)
+			require.Equal(t, 7*PerSecond, c.Steps[1].Rate, "the original is untouched")
+		} else {
+			require.Equal(t, rate, sum)
+		}
+	}
+}
+
 // Self-check 3 of the edge sheet.
 func TestZipfShares(t *testing.T) {
 	for _, c := range []struct {

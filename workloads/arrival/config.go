@@ -322,6 +322,41 @@ func (c *Config) unused() string {
 	return ""
 }
 
+// Share returns part i of n of the process: n processes that each play their part
+// have the same mean together. Their storms and edges coincide; the bursts of
+// mmpp do not, unless they are given equal seeds.
+func (c Config) Share(i, n int) Config {
+	if i < 0 || n <= 1 || i >= n {
+		return c
+	}
+	rate := func(r Rate) Rate {
+		part := r / Rate(n)
+		if Rate(i) < r%Rate(n) {
+			part++
+		}
+		return part
+	}
+	c.fill()
+	switch c.Kind {
+	case Beta, Uniform, Aligned:
+		all := c.Devices
+		if c.Devices = all / n; i < all%n {
+			c.Devices++
+		}
+		c.Rate = 0
+	default:
+		c.Rate = rate(c.Rate)
+	}
+	steps := make([]Step, len(c.Steps))
+	for k, s := range c.Steps {
+		steps[k] = Step{s.At, rate(s.Rate)}
+	}
+	if c.Steps = steps; len(steps) == 0 {
+		c.Steps = nil
+	}
+	return c
+}
+
 // quietRate solves mean = quiet * (Quiet + Ratio*Burst) / (Quiet + Burst). The
 // durations count in microseconds, which keeps the products in 64 bits.
 func (c *Config) quietRate() Rate {

@@ -98,15 +98,18 @@ type Generator struct {
 	seq      uint64
 	open     []*job // by user
 	sent     []protocols.Time
+	freed    []protocols.Time // when a user got its last result; 0 once it came back
 	rounds   []round
 	channels int   // opened so far
 	devs     int   // registered so far
 	tick     int64 // ms
-	lat      int64 // smoothed latency in microseconds
-	late     int64 // how much later than due transactions were sent of late, in ms
-	opens    int64 // when the next auction may open, in microseconds of wall clock
-	served   served
-	stats    Stats
+	// Smoothed latency, and time from a user's result to its return, in
+	// microseconds. They begin with a guess, kept negative.
+	lat, idle int64
+	late      int64 // how much later than due transactions were sent of late, in ms
+	opens     int64 // when the next auction may open, in microseconds of wall clock
+	served    served
+	stats     Stats
 }
 
 // NewGenerator returns the generator of the configuration's shard for this many
@@ -114,7 +117,8 @@ type Generator struct {
 func (w *World) NewGenerator(env protocols.LoadEnv, users int) *Generator {
 	g := &Generator{
 		w: w, c: &w.shards[w.cfg.Shard], cfg: &w.cfg, env: env, open: make([]*job, users), sent: make([]protocols.Time, users),
-		tick: w.cfg.Tick.Milliseconds(), stats: Stats{Codes: make(map[market.Code]uint64)},
+		freed: make([]protocols.Time, users),
+		tick:  w.cfg.Tick.Milliseconds(), lat: -50_000, idle: -1, stats: Stats{Codes: make(map[market.Code]uint64)},
 	}
 	g.r = rand.NewPCG(env.Stream("market"))
 	g.devices = append([]device(nil), g.c.devices...)
@@ -148,21 +152,38 @@ func (g *Generator) clock() int64 {
 	return int64(g.env.Clock()-g.cfg.Origin) / int64(time.Millisecond)
 }
 
+// smooth follows a duration; the first one replaces the guess.
+func smooth(v *int64, d time.Duration) {
+	us := d.Microseconds()
+	if *v < 0 {
+		*v = us
+	}
+	if us < *v/4 { // the end of an outage: there are few results to learn from
+		*v -= (*v - us) / 4
+	} else {
+		*v += (us - *v) / 16
+	}
+}
+
 // latency is what a transaction takes at present, in ms, rounded up.
-func (g *Generator) latency() int64 { return g.lat/1000 + 1 }
+func (g *Generator) latency() int64 { return abs(g.lat)/1000 + 1 }
+
+func abs(v int64) int64 { return max(v, -v) }
 
 // lag is how far ledger time may be behind the wall clock: a tick, and the way of
 // the tick through the protocol.
 func (g *Generator) lag() int64 { return g.tick + 2*g.latency() + 10 }
 
 // window is the length of a window in which several transactions have to arrive.
-func (g *Generator) window() int64 { return 4*g.tick + 6*g.latency() + 4*g.late }
+func (g *Generator) window() int64 {
+	return 4*g.tick + 6*g.latency() + 4*g.late + 2*g.spacing(g.cfg.opsPerSession(Auction))/1000
+}
 
 // spacing is how many microseconds lie between sessions of so many transactions
 // (in thousandths) when the users do nothing else: sessions that wait for time
 // are not opened faster, or their deadlines would come all at once.
 func (g *Generator) spacing(ops uint64) int64 {
-	return int64(ops) * max(g.lat, 100) / int64(len(g.open)) / 900
+	return int64(ops) * max(abs(g.lat)+abs(g.idle), 100) / int64(len(g.open)) / 900
 }
 
 // free finds an account of the group that has nothing to send, from the given one
@@ -210,6 +231,10 @@ func (g *Generator) retry(j *job) bool {
 // Next implements load.Generator.
 func (g *Generator) Next(user int, now protocols.Time) (uint8, []byte, bool) {
 	clock := g.clock()
+	if at := g.freed[user]; at != 0 {
+		smooth(&g.idle, now.Sub(at))
+		g.freed[user] = 0
+	}
 	for len(g.timed) > 0 && g.timed[0].due <= clock {
 		g.ready = append(g.ready, g.timed.pop())
 	}
@@ -231,7 +256,7 @@ func (g *Generator) Next(user int, now protocols.Time) (uint8, []byte, bool) {
 			panic("mix: " + err.Error())
 		}
 		if j.due != 0 {
-			g.late = max(clock-j.due, g.late-g.late/64-1, 0)
+			g.late = max(clock-j.due, g.late-g.late/16-1, 0)
 		}
 		j.acc.busy = true
 		g.open[user] = j
@@ -265,7 +290,8 @@ func (g *Generator) Result(user int, now protocols.Time, _, result []byte) proto
 		return protocols.Rejected
 	}
 	g.open[user] = nil
-	g.lat += (now.Sub(g.sent[user]).Microseconds() - g.lat) / 16
+	g.freed[user] = max(now, 1)
+	smooth(&g.lat, now.Sub(g.sent[user]))
 	code := market.CodeOf(result)
 	g.repair(&j.acc.w, code)
 	j.acc.busy = false

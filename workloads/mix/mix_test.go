@@ -113,7 +113,7 @@ func TestWeightsAreShares(t *testing.T) {
 	cfg := marketConfig()
 	cfg.Weights = [numFamilies]int{20, 20, 20, 20, 20}
 	cfg.Devices = 2000
-	s, g := closed(t, cfg, 8, 40*time.Second)
+	s, g := closed(t, cfg, 8, 25*time.Second)
 	report(t, g)
 	family := map[market.Type]Family{}
 	for f, types := range [numFamilies][]int{Register: {1, 2}, Auction: {3, 4, 5, 6, 7, 8}, Service: {9, 10, 11, 12, 13, 14, 15}, Channel: {16, 17, 18, 19, 20}, Transfer: {0}} {

@@ -123,6 +123,13 @@ func (w *World) Application() protocols.Application {
 	return s
 }
 
+// Shard returns the same world for another process.
+func (w *World) Shard(i int) *World {
+	other := *w
+	other.cfg.Shard = i
+	return &other
+}
+
 // Genesis returns the description that all replicas start from. It must not be
 // changed.
 func (w *World) Genesis() *market.Genesis { return w.genesis }

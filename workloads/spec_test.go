@@ -1,0 +1,88 @@
+package workloads
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/edgebft/edgebft/protocols"
+	"github.com/edgebft/edgebft/protocols/auth"
+	"github.com/edgebft/edgebft/workloads/arrival"
+)
+
+func env() Env {
+	return Env{
+		Scheme: auth.ModelledApp(1), Chain: 7, N: 4, F: 1, Clients: []int{3, 2}, Outstanding: 2,
+		Collector: protocols.Group{protocols.FirstClient + 100},
+	}
+}
+
+func TestEveryApplicationAssembles(t *testing.T) {
+	names, docs := Names()
+	require.Len(t, docs, len(names))
+	for _, a := range Apps() {
+		require.Contains(t, names, a.Name)
+		for _, kind := range []string{Open, Closed} {
+			s := Spec{App: a.Name, Kind: kind, Keys: 50, Zipf: a.Zipf, Timeout: time.Second}
+			if kind == Open {
+				s.Arrivals = arrival.Config{Kind: arrival.Poisson, Rate: 100 * arrival.PerSecond}
+			}
+			w, err := New(s, env())
+			require.NoError(t, err, a.Name)
+			require.Len(t, w.Loads, 2)
+			require.Equal(t, map[string]int{Open: 2, Closed: 1}[kind], w.Outstanding)
+			x, y := w.NewApplication(), w.NewApplication()
+			require.Equal(t, x.Root(), y.Root())
+			require.Zero(t, x.Version())
+			if a.Ledger {
+				require.Len(t, w.Agents, 4)
+				require.NotNil(t, w.Collector)
+				require.NotEmpty(t, a.Messages())
+			} else {
+				require.Empty(t, w.Agents)
+				require.Nil(t, w.Collector)
+				require.Empty(t, a.Messages())
+			}
+		}
+	}
+}
+
+func TestBadDescriptionsAreRefused(t *testing.T) {
+	poisson := arrival.Config{Kind: arrival.Poisson, Rate: arrival.PerSecond}
+	for want, s := range map[string]Spec{
+		`unknown workload "mikro"; did you mean "micro"?`: {App: "mikro", Kind: Closed},
+		`unknown kind of workload "close"; did you mean`:  {App: "micro", Kind: "close"},
+		"no think time":                                       {App: "micro", Kind: Open, Arrivals: poisson, Think: 1},
+		"no arrivals":                                         {App: "micro", Kind: Closed, Arrivals: poisson},
+		"unknown arrival process":                             {App: "micro", Kind: Open},
+		"they belong to micro":                                {App: "kv", Kind: Closed, Keys: 1, ReplyBytes: 5},
+		"request of -1 bytes":                                 {App: "micro", Kind: Closed, RequestBytes: -1},
+		"reply of 1048577 bytes":                              {App: "micro", Kind: Closed, ReplyBytes: protocols.MaxOperation + 1},
+		"0 keys; allowed is 1 to 65536":                       {App: "kv", Kind: Closed},
+		"0 keys; allowed is 1 to 1048576":                     {App: "market", Kind: Closed},
+		`mix weighs "aution"; did you mean "auction"?`:        {App: "market", Kind: Closed, Keys: 1, Mix: map[string]int{"aution": 1}},
+		"all weights are 0":                                   {App: "kv", Kind: Closed, Keys: 1, Mix: map[string]int{"get": 0}},
+		"weight of put is -1":                                 {App: "kv", Kind: Closed, Keys: 1, Mix: map[string]int{"put": -1}},
+		`unknown option "tik"; did you mean "tick"?`:          {App: "market", Kind: Closed, Keys: 1, Options: map[string]int64{"tik": 1}},
+		"option tick is 1ms":                                  {App: "w3", Kind: Closed, Keys: 1, Options: map[string]int64{"tick": 1e6}},
+		"timeout is -1ns":                                     {App: "micro", Kind: Closed, Timeout: -1},
+		"zipf exponent 3":                                     {App: "kv", Kind: Closed, Keys: 1, Zipf: 3000},
+		"3 operations open per client; the protocol allows 2": {App: "micro", Kind: Closed, Outstanding: 3},
+	} {
+		_, err := New(s, env())
+		require.ErrorContains(t, err, want)
+	}
+	for want, change := range map[string]func(*Env){
+		"no process of clients": func(e *Env) { e.Clients = nil },
+		"process 1 has 0":       func(e *Env) { e.Clients[1] = 0 },
+		"give a scheme":         func(e *Env) { e.Scheme = nil },
+		"needs a collector":     func(e *Env) { e.Collector = nil },
+		"at least 4 needed":     func(e *Env) { e.N = 3 },
+	} {
+		e := env()
+		change(&e)
+		_, err := New(Spec{App: "market", Kind: Closed, Keys: 1}, e)
+		require.ErrorContains(t, err, want)
+	}
+}
