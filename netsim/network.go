@@ -247,7 +247,7 @@ func (s *Sim) stream(o *output, pl *payload, h *host, it groupIter, notyet int64
 			}
 			k += int64(m)
 		}
-		if !it.turn() {
+		if !it.turn(s) {
 			break
 		}
 	}

@@ -146,8 +146,8 @@ func (s *Sim) multicast(e *env, g protocols.Group, m protocols.WireMessage, bad 
 // sendSelf delivers a message to the node's own lane through its inbox.
 func (s *Sim) sendSelf(e *env, m protocols.WireMessage) {
 	typ := s.typeOf(m.Tag())
-	if typ == 0 {
-		s.fail(fmt.Errorf("netsim: node %d sends itself a message with tag %#04x, which is not in the table", e.self, uint16(m.Tag())))
+	if typ == 0 || s.types[typ].mt.Record {
+		s.fail(fmt.Errorf("netsim: node %d sends a message with tag %#04x, which is not a message type of the table", e.self, uint16(m.Tag())))
 		return
 	}
 	mt := s.types[typ].mt
@@ -211,7 +211,7 @@ func (l *lane) opens(peer int32, to protocols.NodeID) bool {
 
 func (l *lane) opensGroup(gi *groupInfo) bool {
 	for i := range l.multicast {
-		if f := &l.multicast[i]; f.gi == gi {
+		if f := &l.multicast[i]; f.gi != nil && f.gi.id == gi.id {
 			if f.run == l.run && f.count < flushBatch {
 				f.count++
 				return false
@@ -307,19 +307,29 @@ func (s *Sim) iterate(gi *groupInfo, pl *payload) groupIter {
 	u := s.draw(drawRotate, pl.src, 0, pl.counter)
 	n := len(gi.segs)
 	it := groupIter{gi: gi, self: pl.from, seg: int(below(u, uint64(n))), segs: n, spin: mix(u)}
-	it.enter()
+	it.enter(s)
 	return it
 }
 
-func (it *groupIter) enter() {
-	n := len(it.gi.segs[it.seg].eps)
-	it.pos, it.left = int(below(it.spin, uint64(n))), n
+func (it *groupIter) enter(s *Sim) {
+	eps := it.gi.segs[it.seg].eps
+	u := it.spin
+	// Not at the sender itself: whoever comes after it would be first twice as
+	// often.
+	for range 8 {
+		it.pos = int(below(u, uint64(len(eps))))
+		if s.eps[eps[it.pos]].id != it.self {
+			break
+		}
+		u = mix(u + 1)
+	}
+	it.left = len(eps)
 }
 
 // next returns the next endpoint; ok is false at the end.
 func (it *groupIter) next(s *Sim) (ep int32, ok bool) {
 	for {
-		if it.left == 0 && !it.turn() {
+		if it.left == 0 && !it.turn(s) {
 			return 0, false
 		}
 		ep = it.member()
@@ -341,13 +351,13 @@ func (it *groupIter) member() int32 {
 }
 
 // turn goes to the next segment.
-func (it *groupIter) turn() bool {
+func (it *groupIter) turn(s *Sim) bool {
 	if it.segs--; it.segs <= 0 {
 		return false
 	}
 	if it.seg++; it.seg == len(it.gi.segs) {
 		it.seg = 0
 	}
-	it.enter()
+	it.enter(s)
 	return true
 }

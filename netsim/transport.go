@@ -30,14 +30,14 @@ func (s *Sim) tcpDelay(pl *payload, dst int32, path *pathInfo, at int64) int64 {
 		c.window = tcpInitial
 	}
 	// Slow start: with window w, 1+k round trips carry w*(2^(k+1)-1) bytes.
-	for reach, round := c.window, c.window; reach < pl.wire; {
+	for reach, round := c.window, c.window; reach < int64(pl.size); {
 		round = min(2*round, tcpWindowMax)
 		reach += round
 		at += rtt
 	}
-	c.window = min(c.window+pl.wire, tcpWindowMax)
+	c.window = min(c.window+int64(pl.size), tcpWindowMax)
 	if loss := path.LossPPM + s.fx.loss; loss > 0 {
-		segments := (pl.wire + tcpMSS - 1) / tcpMSS
+		segments := (int64(pl.size) + tcpMSS - 1) / tcpMSS
 		for i := range segments {
 			if !chance(s.draw(drawTCP, pl.src, dst, pl.counter<<16+uint64(i)), loss) {
 				continue
@@ -52,7 +52,7 @@ func (s *Sim) tcpDelay(pl *payload, dst int32, path *pathInfo, at int64) int64 {
 		}
 		// Ceiling 1.22*MSS/(RTT*sqrt(p)) on the long-run rate.
 		per := mulDiv(uint64(rtt), isqrt(uint64(loss)*1_000_000), 1_000_000) // RTT*sqrt(p)
-		c.paced = max(c.paced, dep-rtt) + int64(mulDiv(uint64(pl.wire), per*100, 122*tcpMSS))
+		c.paced = max(c.paced, dep-rtt) + int64(mulDiv(uint64(pl.size), per*100, 122*tcpMSS))
 		at += max(c.paced-dep, 0)
 	}
 	c.used = dep
