@@ -1,8 +1,8 @@
 // Package load decides when the clients of one process submit operations, and
 // records what became of each.
 //
-//   - [Closed]: every client has one operation open, then thinks, then submits the
-//     next. It finds the saturation of a system and hides its queueing.
+//   - [Closed]: every client has one operation open (or Config.Outstanding), then
+//     thinks, then submits the next. It finds the saturation of a system and hides its queueing.
 //   - [Open]: operations arrive on their own (package arrival) and are given to a
 //     pool of clients. While all of them are busy, arrivals wait in a bounded
 //     queue. Latency counts from the intended time, so waiting shows

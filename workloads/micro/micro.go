@@ -73,6 +73,8 @@ func (a *App) Apply(op []byte, _ protocols.Verify) []byte {
 }
 
 // Work returns the SHA-256 compressions that an operation costs beyond its size.
+// They take real time; virtual time passes for them only if whoever applies the
+// operation charges so many digests.
 func (a *App) Work() int { return a.cfg.Work }
 
 func (a *App) result() []byte {

@@ -26,7 +26,9 @@
 // Deadlines are ledger time, which follows the wall clock at a distance of up to a
 // tick and the way of the tick through the protocol. The generator reads its own
 // wall clock and keeps margins of a tick plus multiples of the latency that it
-// sees, so windows grow under overload. Edge benchmarks compress time; here
+// sees, so windows grow under overload. (The clocks of clients have to agree with
+// those of replicas to within a tick.) Auctions are not opened faster than the users
+// can serve them, or their deadlines would come all at once. Edge benchmarks compress time; here
 // everything scales with [Config.Tick].
 //
 // # Choices
