@@ -419,3 +419,24 @@ func (s *Suite) ExpandJSON(cells []*Cell) ([]byte, error) {
 func JSONSchema() map[string]any {
 	return strict.JSONSchema(Suite{}, "edgebft suite", "A base scenario, axes to vary, and what the results are for.")
 }
+
+// AxisValues returns the values of an axis in the order of the file, of the main
+// matrix first.
+func (s *Suite) AxisValues(path string) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, m := range append([]Matrix{s.Matrix}, runMatrices(s.Runs)...) {
+		for _, a := range m.axes {
+			if a.path != path {
+				continue
+			}
+			for _, v := range a.values {
+				if !seen[v.text] {
+					seen[v.text] = true
+					out = append(out, v.text)
+				}
+			}
+		}
+	}
+	return out
+}
