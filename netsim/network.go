@@ -183,7 +183,11 @@ func (s *Sim) connection(pl *payload, dst int32) uint64 {
 }
 
 func (s *Sim) pushArrive(ref uint32, pl *payload, dst int32, at int64, flags uint32) {
-	key := s.tie(pl.src, dst, saltArrive+uint64(pl.lane), at, pl.seq)
+	seq := pl.seq
+	if s.cfg.Transport == Datagram { // what was sent at different times may arrive at one
+		seq = uint32(pl.counter)
+	}
+	key := s.tie(pl.src, dst, saltArrive+uint64(pl.lane), at, seq)
 	if s.strict {
 		s.lastArrive = abortKey{at, key}
 	}
