@@ -48,6 +48,7 @@ type OrdererConfig struct {
 type mutation struct {
 	commitQuorum  int  // subtracted from the commit quorum
 	trustNewView  bool // accept NEW-VIEW without checking what it rests on
+	usurp         bool // as a new primary, pretend that nothing was prepared
 	executeEarly  bool // deliver at pre-prepare
 	dropPrepared  bool // leave P out of VIEW-CHANGE
 	doubleDigest  bool // accept a second proposal for a slot

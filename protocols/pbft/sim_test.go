@@ -44,6 +44,7 @@ type setup struct {
 	config        func(*netsim.Config)
 	adversaries   map[protocols.NodeID]protocols.Adversary
 	bug           mutation
+	liar          protocols.NodeID // the only one whom bug.usurp concerns
 	top           *topology.Topology
 }
 
@@ -95,6 +96,7 @@ func newWorld(t testing.TB, s setup) *world {
 		_, err = w.sim.AddNode(netsim.NodeSpec{ID: c.Self, Host: host, Adversary: s.adversaries[c.Self], New: func() []protocols.Node {
 			oc := Configure(&c)
 			oc.mutate = s.bug
+			oc.mutate.usurp = s.bug.usurp && c.Self == s.liar
 			o := NewOrderer(oc)
 			w.orderers[c.Self] = o
 			return []protocols.Node{smr.NewReplica(&c, o, replicaOptions(oc))}

@@ -235,6 +235,9 @@ func (o *Orderer) tryNewView() {
 	if !ok {
 		return
 	}
+	if o.cfg.mutate.usurp {
+		d.chosen = nil
+	}
 	nv := &NewView{View: o.view, ViewChanges: refs, Stable: d.stable, StableDigest: d.digest, Chosen: d.chosen}
 	o.enterView(nv)
 	o.env.Multicast(o.cfg.Replicas, nv)
