@@ -1,0 +1,24 @@
+// Package run turns a resolved scenario into a simulation, runs it and returns
+// what it measured: it is the one place where protocols, workloads, topologies,
+// profiles, faults, adversaries and observers meet.
+//
+// # Time of a run
+//
+// Load is offered during warm-up, window and cool-down. Then no new operation is
+// submitted, faults without an end stay, and the run goes on until every operation
+// is answered or the liveness bound has passed. Counters of cost are differences
+// between the ends of the measured window, summed over all replicas, per request
+// answered in it.
+//
+// # Decisions
+//
+//   - Client hosts are not the bottleneck under study: when costs are charged they
+//     have the profile "server", whatever the replicas have, and the utilisation of
+//     their event loop is a validity gate (thousandths of one core).
+//   - The liveness bound, where the scenario gives none, is a minute of virtual time
+//     after the load ends.
+//   - view_changes counts the views above 0 that some correct replica took part in.
+//   - A run stops at its first safety violation.
+//
+// What it is not: it expands no suites and writes no files.
+package run

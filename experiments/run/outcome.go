@@ -1,0 +1,168 @@
+package run
+
+import (
+	"sort"
+	"time"
+
+	"github.com/edgebft/edgebft/experiments/result"
+	"github.com/edgebft/edgebft/experiments/stats"
+	"github.com/edgebft/edgebft/netsim"
+	"github.com/edgebft/edgebft/netsim/observe"
+	"github.com/edgebft/edgebft/protocols"
+)
+
+// counters are sums over a run so far.
+type counters struct {
+	messages, bytes    uint64
+	macs               []uint64 // per replica
+	signs, verifies    uint64
+	cpu, clientCPU     int64
+	busiestClientShare int64
+	clients            map[protocols.NodeID]int64
+}
+
+func (x *run) count() counters {
+	st := x.sim.Stats()
+	c := counters{macs: make([]uint64, x.s.N), clients: make(map[protocols.NodeID]int64)}
+	for i := range st.Nodes {
+		n := &st.Nodes[i]
+		for _, t := range n.Sent {
+			c.messages += t.Messages
+			c.bytes += t.Bytes
+		}
+		switch {
+		case n.ID.IsReplica():
+			c.macs[n.ID] = n.Ops[protocols.OpMAC] + n.Ops[protocols.OpMACVerify]
+			c.cpu += n.CPU
+			c.signs += n.Ops[protocols.OpSign]
+			c.verifies += n.Ops[protocols.OpVerify] + n.Ops[protocols.OpAppVerify]
+		case n.ID.IsClient():
+			c.clients[n.ID] = n.CPU
+		}
+	}
+	return c
+}
+
+// tick closes a second of the timeline.
+func (x *run) tick() {
+	st := x.sim.Stats()
+	second := int((x.sim.Now() - 1) / protocols.Time(time.Second))
+	for i := range st.Nodes {
+		n := &st.Nodes[i]
+		if !n.ID.IsReplica() {
+			continue
+		}
+		row := result.ReplicaRow{Second: second, Replica: int(n.ID), View: x.progress.view[n.ID], Up: x.up(n.ID)}
+		row.Committed = int64(x.progress.executed[n.ID]) - int64(x.executed[n.ID])
+		if row.Committed < 0 { // restarted, and executing again
+			row.Committed = 0
+		}
+		x.executed[n.ID] = x.progress.executed[n.ID]
+		var old netsim.NodeStats
+		if i < len(x.before) {
+			old = x.before[i]
+		}
+		row.CPU = n.CPU - old.CPU
+		for c := range n.Sent {
+			row.BytesOut += int64(n.Sent[c].Bytes - old.Sent[c].Bytes)
+			row.BytesIn += int64(n.Received[c].Bytes - old.Received[c].Bytes)
+		}
+		x.timeline = append(x.timeline, row)
+	}
+	x.before = st.Nodes
+}
+
+// up says whether the fault plan has the replica down now.
+func (x *run) up(id protocols.NodeID) bool {
+	now := time.Duration(x.sim.Now())
+	for i := range x.s.Faults {
+		f := &x.s.Faults[i]
+		if f.Kind != "crash" || f.On != nil || f.At.Std() > now || f.For > 0 && f.At.Std()+f.For.Std() <= now {
+			continue
+		}
+		for _, n := range f.Nodes {
+			if NodeID(n) == id {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (x *run) outcome(from, to counters) (*result.Outcome, error) {
+	s := x.s
+	r := result.New(s)
+	l := x.recorder.Finish()
+	r.SetLoad(l)
+	x.sim.Finish()
+	x.safety(r)
+	for k := range x.progress.views { //lint:allow determinism counting only
+		if k.view > 0 {
+			r.ViewChanges++
+		}
+	}
+	total := s.Window.Total()
+	for i := range s.Faults {
+		if iv, ok := interval(&s.Faults[i], total); ok {
+			r.Faults = append(r.Faults, iv)
+		}
+	}
+	sort.SliceStable(r.Faults, func(i, j int) bool { return r.Faults[i].FromS < r.Faults[j].FromS })
+	x.cost(r, from, to)
+	if x.costs != nil && x.costs.Origin != "measured" {
+		r.Labels = append(r.Labels, "CPU costs "+x.costs.Origin)
+	}
+	if s.Workload.Kind == "closed" {
+		r.Labels = append(r.Labels, "closed loop")
+	}
+	window := int64(s.Window.Measure)
+	if x.costs != nil {
+		busiest := int64(0)
+		for id, cpu := range to.clients { //lint:allow determinism maximum, order-free
+			if id != x.collectorID() {
+				busiest = max(busiest, cpu-from.clients[id])
+			}
+		}
+		r.Validity.GeneratorCPUPermille = int(busiest * 1000 / max(window, 1))
+	}
+	out := &result.Outcome{Result: r, Load: l, Timeline: x.timeline}
+	stats.Judge(out, stats.DefaultGates)
+	for _, a := range []attachment{x.trace, x.requests} {
+		if err := a.attach(out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// cost fills in what a request cost in the measured window.
+func (x *run) cost(r *result.Result, from, to counters) {
+	n := max(r.Committed, 1)
+	per := func(v uint64) result.Fixed { return result.FixedRatio(int64(v), n) }
+	r.Cost.MsgsPerReq = per(to.messages - from.messages)
+	r.Cost.BytesPerReq = per(to.bytes - from.bytes)
+	bottleneck := uint64(0)
+	for i := range to.macs {
+		bottleneck = max(bottleneck, to.macs[i]-from.macs[i])
+	}
+	r.Cost.MACOpsBottleneckPerReq = per(bottleneck)
+	r.Cost.SignPerReq = per(to.signs - from.signs)
+	r.Cost.VerifyPerReq = per(to.verifies - from.verifies)
+	if x.costs != nil {
+		ms := result.FixedRatio(to.cpu-from.cpu, n*int64(time.Millisecond))
+		r.Cost.CPUMSPerReq = &ms
+	}
+}
+
+func (x *run) safety(r *result.Result) {
+	rep := x.checker.Report()
+	verdict := func(v observe.Verdict) result.Verdict { return result.Verdict(v) }
+	r.Safety = result.Safety{
+		Agreement: verdict(rep.Agreement), Integrity: verdict(rep.Integrity), Validity: verdict(rep.Validity),
+		Linearizable: verdict(rep.Linearizable), Liveness: verdict(rep.Liveness), Root: verdict(rep.Root),
+		Unchecked: rep.Unchecked,
+	}
+	for _, v := range rep.Violations {
+		r.Safety.Violations = append(r.Safety.Violations, result.Violation{Invariant: v.Invariant, AtS: result.Seconds(v.At), Node: int(v.Node), Detail: v.Detail})
+	}
+}

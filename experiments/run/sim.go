@@ -1,0 +1,504 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"time"
+
+	"github.com/edgebft/edgebft/experiments/result"
+	"github.com/edgebft/edgebft/experiments/scenario"
+	"github.com/edgebft/edgebft/netsim"
+	"github.com/edgebft/edgebft/netsim/observe"
+	"github.com/edgebft/edgebft/netsim/profile"
+	"github.com/edgebft/edgebft/netsim/topology"
+	"github.com/edgebft/edgebft/protocols"
+	"github.com/edgebft/edgebft/protocols/adversary"
+	"github.com/edgebft/edgebft/workloads"
+	"github.com/edgebft/edgebft/workloads/arrival"
+)
+
+// Options are what does not belong to the scenario because it does not change the
+// result.
+type Options struct {
+	// Sink receives the full trace.
+	Sink netsim.TraceSink
+	// SinkFrom and SinkTo bound it; SinkTo 0 is the end.
+	SinkFrom, SinkTo time.Duration
+	// Inspect is called with the simulation when it has ended.
+	Inspect func(*netsim.Sim)
+	// Mode and Streams of the kernel; traces are equal.
+	Mode    netsim.Mode
+	Streams netsim.Streams
+}
+
+const (
+	livenessBound = time.Minute
+	chain         = 7
+	cluster       = 1
+	clientCores   = 8
+)
+
+// run is one simulation of a scenario.
+type run struct {
+	s        *scenario.Scenario
+	opt      Options
+	entry    *protocols.Entry
+	top      *topology.Topology
+	costs    *profile.Profile
+	sim      *netsim.Sim
+	load     *workloads.Workload
+	config   protocols.Config
+	lies     map[protocols.NodeID]protocols.Adversary
+	hosts    []netsim.HostID
+	clients  []protocols.NodeID // first client of each process
+	lasts    []*last
+	progress *progress
+	checker  *observe.Checker
+	history  *observe.History
+	recorder *result.Recorder
+	timeline []result.ReplicaRow
+	before   []netsim.NodeStats // at the last tick of the timeline
+	executed []uint64
+	trace    *traceFile
+	requests *requestFile
+}
+
+// Sim runs a resolved scenario in the simulator. The error says that the run itself
+// failed; broken invariants and the like are in the outcome.
+func Sim(ctx context.Context, c *scenario.Catalog, s *scenario.Scenario, opt Options) (*result.Outcome, error) {
+	if !s.Resolved() {
+		return nil, fmt.Errorf("run: the scenario is not resolved")
+	}
+	x := &run{s: s, opt: opt, lies: make(map[protocols.NodeID]protocols.Adversary), progress: newProgress(s.N), executed: make([]uint64, s.N)}
+	if err := x.build(c); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	out, err := x.play(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st := x.sim.Stats()
+	wall := time.Since(start)
+	out.Result.Sim = &result.Sim{
+		VirtualS: result.Seconds(st.Now), WallS: result.Seconds(wall), Events: int64(st.Events),
+		EventsPerS: result.FixedRatio(int64(st.Events)*result.Second, max(int64(wall), 1)), TraceHash: st.TraceHash,
+	}
+	if opt.Inspect != nil {
+		opt.Inspect(x.sim)
+	}
+	return out, nil
+}
+
+func (x *run) build(c *scenario.Catalog) error {
+	s := x.s
+	var err error
+	if x.entry, err = c.Registry.Lookup(s.Protocol); err != nil {
+		return err
+	}
+	if x.top, err = loadTopology(s); err != nil {
+		return err
+	}
+	if x.costs, err = loadProfile(s); err != nil {
+		return err
+	}
+	app, err := workloads.Lookup(s.Workload.App)
+	if err != nil {
+		return err
+	}
+	var types []protocols.MessageType
+	for _, mt := range x.entry.Messages().Types() {
+		types = append(types, *mt)
+	}
+	table := protocols.NewMessageTable(types, app.Messages())
+	x.config = protocols.Config{Cluster: cluster, N: s.N, F: s.F, Replicas: protocols.Replicas(s.N), Options: s.Options.Resolved}
+	if err := x.adversaries(c, table); err != nil {
+		return err
+	}
+	if x.recorder, err = result.NewRecorder(result.RecorderConfig{
+		Classes: app.Classes, Start: s.Window.Start(), End: s.Window.End(), Timeout: s.Workload.Timeout.Std(),
+	}); err != nil {
+		return err
+	}
+	cfg := netsim.Config{
+		Seed: uint64(s.Seed), Cluster: cluster, Table: table, Topology: x.top, Profile: x.costs,
+		Mode: x.opt.Mode, Streams: x.opt.Streams,
+		Wire: s.Wire, RealCrypto: s.Crypto == "real",
+		Datagram: netsim.Impairments{DuplicatePPM: int64(s.Duplicate), ReorderPPM: int64(s.Reorder), Window: HoldBack},
+		Sink:     x.opt.Sink, SinkFrom: protocols.Time(x.opt.SinkFrom), SinkTo: protocols.Time(x.opt.SinkTo),
+	}
+	if s.Duplicate == 0 && s.Reorder == 0 {
+		cfg.Datagram = netsim.Impairments{}
+	}
+	switch s.Transport {
+	case "datagram":
+		cfg.Transport = netsim.Datagram
+	case "tcp":
+		cfg.Transport = netsim.TCP
+	}
+	if s.Loss > 0 {
+		cfg.Faults = append(cfg.Faults, netsim.Fault{Kind: netsim.FaultLoss, PPM: int64(s.Loss)})
+	}
+	for i := range s.Faults {
+		if Leads(&s.Faults[i]) {
+			cfg.Interactive = true
+			continue
+		}
+		f, err := NetFault(&s.Faults[i], s.N)
+		if err != nil {
+			return err
+		}
+		cfg.Faults = append(cfg.Faults, f)
+	}
+	if x.trace, err = newTraceFile(s); err != nil {
+		return err
+	}
+	if cfg.Sink == nil && x.trace != nil {
+		cfg.Sink = x.trace
+	}
+	x.requests = newRequestFile(s, app.Classes)
+	counts := spread(s.Clients, s.ClientHosts)
+	if err := x.workload(netsim.AppSchemeOf(&cfg), counts); err != nil {
+		return err
+	}
+	x.observers(&cfg)
+	if x.sim, err = netsim.New(cfg); err != nil {
+		return err
+	}
+	if err := x.replicas(); err != nil {
+		return err
+	}
+	return x.processes(counts)
+}
+
+func loadTopology(s *scenario.Scenario) (*topology.Topology, error) {
+	if s.TopologyFile != nil {
+		return topology.Parse(s.TopologyFile.Path, s.TopologyFile.Data)
+	}
+	return topology.Load(s.Topology)
+}
+
+func loadProfile(s *scenario.Scenario) (*profile.Profile, error) {
+	switch {
+	case s.CostsFile != nil:
+		return profile.Parse(s.CostsFile.Path, s.CostsFile.Data)
+	case s.Costs == "none":
+		return nil, nil
+	}
+	return profile.Load(s.Costs)
+}
+
+// spread divides clients among hosts as evenly as can be.
+func spread(clients, hosts int) []int {
+	counts := make([]int, hosts)
+	for i := range counts {
+		counts[i] = clients / hosts
+		if i < clients%hosts {
+			counts[i]++
+		}
+	}
+	return counts
+}
+
+func (x *run) adversaries(c *scenario.Catalog, table *protocols.MessageTable) error {
+	all := append(append([]protocols.Attack(nil), x.entry.Attacks...), adversary.All(table)...)
+	for i := range x.s.Adversaries {
+		a := &x.s.Adversaries[i]
+		var attack *protocols.Attack
+		for j := range all {
+			if all[j].Name == a.Attack {
+				attack = &all[j]
+				break
+			}
+		}
+		if attack == nil {
+			return fmt.Errorf("attack %q cannot be built for %s", a.Attack, x.s.Protocol)
+		}
+		peers := protocols.Group(NodeIDs(a.Nodes))
+		for _, id := range peers {
+			cfg := x.config
+			cfg.Self = id
+			x.lies[id] = attack.New(&cfg, a.Options.Resolved, peers)
+			if id.IsReplica() && int(id) < len(x.progress.faulty) {
+				x.progress.faulty[id] = true
+			}
+		}
+	}
+	return nil
+}
+
+func (x *run) correct(id protocols.NodeID) bool { return x.lies[id] == nil }
+
+func (x *run) observers(cfg *netsim.Config) {
+	s := x.s
+	end := protocols.Time(s.Window.Total())
+	oc := observe.Config{N: s.N, Correct: x.correct, Finality: x.entry.Finality, StopAtFirst: true}
+	if s.Checks.Liveness {
+		oc.Deadline = end
+	}
+	if s.Checks.Linearizability {
+		scheme := netsim.AppSchemeOf(cfg)
+		hc := observe.HistoryConfig{NewApplication: x.load.NewApplication, Verify: func(c protocols.SigCheck) bool {
+			return scheme.Verify(c.Key, c.Message, c.Signature)
+		}}
+		if s.Workload.App == "kv" {
+			hc.Windows = observe.NewWindows(KVModel(), s.Checks.Timeout.Std(), 6*s.Checks.Timeout.Std())
+		}
+		x.history = observe.NewHistory(hc)
+		oc.History = x.history
+	}
+	x.checker = observe.New(oc)
+	cfg.Observers = append(cfg.Observers, x.checker, x.progress)
+	if x.entry.Observers != nil {
+		c := x.config
+		cfg.Observers = append(cfg.Observers, x.entry.Observers(&c)...)
+	}
+}
+
+// workload assembles the application, its loads and its agents.
+func (x *run) workload(scheme protocols.AppScheme, counts []int) error {
+	w := &x.s.Workload
+	var mix map[string]int
+	if len(w.Mix) > 0 {
+		mix = w.Mix
+	}
+	var err error
+	x.load, err = workloads.New(workloads.Spec{
+		App: w.App, Kind: w.Kind, Arrivals: w.Process, Outstanding: w.Outstanding, Think: w.Think.Std(),
+		Timeout: w.Timeout.Std(), RequestBytes: int(w.RequestBytes), ReplyBytes: int(w.ReplyBytes),
+		Mix: mix, Zipf: arrival.Milli(w.Zipf), Keys: w.Keys, Options: w.Options.Values,
+	}, workloads.Env{
+		Scheme: scheme, Chain: chain, N: x.s.N, F: x.s.F, Minimum: x.entry.FaultModel == protocols.CrossFault,
+		Clients: counts, Outstanding: x.entry.Outstanding, Collector: protocols.Group{x.collectorID()},
+	})
+	if err != nil {
+		return fmt.Errorf("workload %s: %w", w.App, err)
+	}
+	x.config.NewApplication = x.load.NewApplication
+	return nil
+}
+
+// collectorID is the client that makes ledger time advance: one more than the load
+// has.
+func (x *run) collectorID() protocols.NodeID {
+	return protocols.FirstClient + protocols.NodeID(x.s.Clients)
+}
+
+func (x *run) replicas() error {
+	s := x.s
+	x.hosts = make([]netsim.HostID, s.N)
+	for i := range s.N {
+		if s.Placement == "shared" && i > 0 {
+			x.hosts[i] = x.hosts[0]
+		} else {
+			h, err := x.sim.AddHost(netsim.HostSpec{Name: fmt.Sprintf("replica-%d", i), Place: x.top.Replicas[i%len(x.top.Replicas)], Cores: s.Cores})
+			if err != nil {
+				return err
+			}
+			x.hosts[i] = h
+		}
+		c := x.config
+		c.Self = protocols.NodeID(i)
+		if _, err := x.sim.AddNode(netsim.NodeSpec{
+			ID: c.Self, Host: x.hosts[i], Adversary: x.lies[c.Self], Lanes: x.entry.Lanes(&c),
+			New: func() []protocols.Node { return x.entry.NewReplica(&c) },
+		}); err != nil {
+			return err
+		}
+	}
+	for _, a := range x.load.Agents {
+		if _, err := x.sim.AddNode(netsim.NodeSpec{ID: a.ID, Host: x.hosts[a.Beside], New: func() []protocols.Node { return []protocols.Node{a.New()} }}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *run) newClient(id protocols.NodeID) protocols.Client {
+	c := x.config
+	c.Self = id
+	return x.entry.NewClient(&c)
+}
+
+// processes puts the clients on their hosts; Byzantine ones have a process of their
+// own, without a load that anybody waits for.
+func (x *run) processes(counts []int) error {
+	s := x.s
+	var costs *profile.Profile
+	if x.costs != nil {
+		var err error
+		if costs, err = profile.Load("server"); err != nil {
+			return err
+		}
+	}
+	until := protocols.Time(s.Window.Total())
+	id := protocols.FirstClient
+	for i, count := range counts {
+		spec := netsim.HostSpec{Name: fmt.Sprintf("clients-%d", i), Place: x.top.Clients[i%len(x.top.Clients)], Cores: clientCores, Profile: costs}
+		host := x.hosts[0]
+		if s.Placement != "shared" {
+			var err error
+			if host, err = x.sim.AddHost(spec); err != nil {
+				return err
+			}
+		}
+		first := id
+		l := &last{Load: x.load.Loads[i], until: until, first: first, history: x.history}
+		x.lasts = append(x.lasts, l)
+		var liar protocols.Adversary
+		for k := range count {
+			if a := x.lies[first+protocols.NodeID(k)]; a != nil {
+				liar = a
+			}
+		}
+		if liar != nil && count > 1 {
+			return fmt.Errorf("client %d is Byzantine and shares its process with others; give client_hosts: %d", first-protocols.FirstClient, s.Clients)
+		}
+		if liar != nil {
+			l.ignored = true
+		}
+		x.clients = append(x.clients, first)
+		if err := x.sim.AddClients(netsim.ClientsSpec{
+			Host: host, First: first, Count: count, New: x.newClient, Load: l, Outstanding: x.load.Outstanding, Adversary: liar,
+			Record: func(sample protocols.Sample) {
+				x.recorder.Add(sample)
+				x.requests.add(&sample)
+			},
+		}); err != nil {
+			return err
+		}
+		id += protocols.NodeID(count)
+		if i == 0 && x.load.Collector != nil {
+			if err := x.sim.AddClients(netsim.ClientsSpec{
+				Host: host, First: x.collectorID(), Count: 1,
+				New: func(id protocols.NodeID) protocols.Client {
+					inner := x.newClient(id)
+					if x.history != nil {
+						inner = &watched{Client: inner, history: x.history, id: id}
+					}
+					return x.load.Collector(inner)
+				},
+			}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// watched tells the history what a client without a load invokes.
+type watched struct {
+	protocols.Client
+	env     protocols.Env
+	history *observe.History
+	id      protocols.NodeID
+}
+
+// Start implements protocols.Node.
+func (w *watched) Start(env protocols.Env, boot protocols.Boot) {
+	w.env = env
+	w.Client.Start(env, boot)
+}
+
+// Invoke implements protocols.Client.
+func (w *watched) Invoke(id uint64, op []byte) {
+	w.history.Invoked(w.env.Now(), w.id, id, op)
+	w.Client.Invoke(id, op)
+}
+
+// play runs the simulation to its end and gathers the outcome.
+func (x *run) play(ctx context.Context) (*result.Outcome, error) {
+	s := x.s
+	total := protocols.Time(s.Window.Total())
+	var leads []scenario.Fault
+	for _, f := range s.Faults {
+		if Leads(&f) {
+			leads = append(leads, f)
+		}
+	}
+	sort.SliceStable(leads, func(i, j int) bool { return leads[i].At < leads[j].At })
+	var from, to counters
+	marks := []struct {
+		at protocols.Time
+		do func()
+	}{
+		{protocols.Time(s.Window.Start()), func() { from = x.count() }},
+		{protocols.Time(s.Window.End()), func() { to = x.count() }},
+	}
+	stopped := func() bool { return len(x.checker.Stopped()) > 0 }
+	advance := func(until protocols.Time) error {
+		for x.sim.Now() < until && !stopped() {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			next := min(until, (x.sim.Now()/protocols.Time(time.Second)+1)*protocols.Time(time.Second))
+			for len(leads) > 0 && protocols.Time(leads[0].At) <= x.sim.Now() {
+				f, err := NetFault(ptr(WithPrimary(leads[0], x.progress.primary)), s.N)
+				if err == nil {
+					f.At = x.sim.Now()
+					err = x.sim.Inject(f)
+				}
+				if err != nil {
+					return err
+				}
+				leads = leads[1:]
+			}
+			if len(leads) > 0 {
+				next = min(next, protocols.Time(leads[0].At))
+			}
+			if err := x.sim.Run(next); err != nil {
+				return err
+			}
+			if x.sim.Now()%protocols.Time(time.Second) == 0 {
+				x.tick()
+			}
+		}
+		return nil
+	}
+	for _, m := range marks {
+		if err := advance(m.at); err != nil {
+			return nil, err
+		}
+		m.do()
+	}
+	if err := advance(total); err != nil {
+		return nil, err
+	}
+	bound := s.Checks.LivenessBound.Std()
+	if bound == 0 {
+		bound = livenessBound
+	}
+	end := max(total, x.calm()).Add(bound)
+	for step := 10 * time.Millisecond; x.open() > 0 && x.sim.Now() < end && !stopped(); step = min(2*step, time.Second) {
+		if err := advance(min(end, x.sim.Now().Add(step))); err != nil {
+			return nil, err
+		}
+	}
+	if x.sim.Now()%protocols.Time(time.Second) != 0 {
+		x.tick()
+	}
+	return x.outcome(from, to)
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// calm is when the last fault with an end is over.
+func (x *run) calm() protocols.Time {
+	t := protocols.Time(0)
+	for _, f := range x.s.Faults {
+		t = max(t, protocols.Time(f.At+f.For))
+	}
+	return t
+}
+
+// open counts the operations of correct clients that wait for a result.
+func (x *run) open() int {
+	n := 0
+	for _, l := range x.lasts {
+		if !l.ignored {
+			n += l.open
+		}
+	}
+	return n
+}
