@@ -120,6 +120,27 @@ func Build(d *Data, f suite.Figure) (*Figure, error) {
 	return out, nil
 }
 
+// RenderAll draws the figures of the suite, or DefaultFigures if it names none.
+func RenderAll(d *Data, style Style, formats ...string) ([]*Rendered, error) {
+	list := DefaultFigures()
+	if d.Suite != nil && len(d.Suite.Figures) > 0 {
+		list = d.Suite.Figures
+	}
+	var out []*Rendered
+	for _, f := range list {
+		fig, err := Build(d, f)
+		if err != nil {
+			return nil, err
+		}
+		r, err := Render(fig, style, d.Palette(orElse(f.By, "protocol")), formats...)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
 func orElse(s, other string) string {
 	if s == "" {
 		return other

@@ -133,19 +133,16 @@ func (d *contents) guide(c *draw.Canvas, g Guide, at func(x, y float64) vg.Point
 	if len(clipped) == 0 || g.Label == "" {
 		return
 	}
-	last := clipped[len(clipped)-1]
-	end := last[len(last)-1]
+	// The label stands left of the line, where its last fifth begins: at the end it
+	// would lie on the last points of the data.
+	first, last := clipped[0], clipped[len(clipped)-1]
+	a, b := first[0], last[len(last)-1]
+	end := vg.Point{X: a.X + (b.X-a.X)*0.8, Y: a.Y + (b.Y-a.Y)*0.8}
 	sty := d.style.text(0.85)
 	sty.Color = color.RGBA{0x55, 0x55, 0x55, 0xFF}
 	sty.XAlign = text.XRight
 	sty.YAlign = text.YBottom
-	y := min(end.Y+d.style.Font*0.1, c.Max.Y-sty.Height(g.Label))
-	x := end.X
-	if end.Y > c.Max.Y-sty.Height(g.Label) {
-		// The line leaves through the top: put the label left of it.
-		x -= d.style.Font * 0.5
-	}
-	c.FillText(sty, vg.Point{X: x, Y: y}, g.Label)
+	c.FillText(sty, vg.Point{X: end.X - d.style.Font*0.3, Y: min(end.Y, c.Max.Y-sty.Height(g.Label))}, g.Label)
 }
 
 func (d *contents) band(c *draw.Canvas, s *Series, at func(x, y float64) vg.Point) {

@@ -49,8 +49,10 @@ type Panel struct {
 type Axis struct {
 	Label string `json:"label"`
 	Scale Scale  `json:"scale"`
-	// FromZero makes a linear axis begin at 0. Whole allows whole ticks only.
+	// FromZero makes a linear axis begin at 0, Tight makes it end with the data.
+	// Whole allows whole ticks only.
 	FromZero bool `json:"from_zero,omitempty"`
+	Tight    bool `json:"tight,omitempty"`
 	Whole    bool `json:"whole,omitempty"`
 }
 

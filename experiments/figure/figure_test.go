@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/edgebft/edgebft/experiments/internal/testrun"
@@ -79,9 +80,9 @@ func samples() []*Figure {
 	}}}
 
 	line := Figure{Name: "timeline", Caption: "Timeline.", Panels: []Panel{
-		{X: Axis{Label: "Time (s)"}, Y: Axis{Label: "ops/s", FromZero: true}, Weight: 0.62},
-		{X: Axis{Label: "Time (s)"}, Y: Axis{Label: "p99 (ms)", Scale: Log}, Weight: 0.45},
-		{X: Axis{Label: "Time (s)"}, Y: Axis{Label: "View", FromZero: true, Whole: true}, Weight: 0.5},
+		{X: Axis{Label: "Time (s)", FromZero: true, Tight: true}, Y: Axis{Label: "ops/s", FromZero: true}, Weight: 0.62},
+		{X: Axis{Label: "Time (s)", FromZero: true, Tight: true}, Y: Axis{Label: "p99 (ms)", Scale: Log}, Weight: 0.45},
+		{X: Axis{Label: "Time (s)", FromZero: true, Tight: true}, Y: Axis{Label: "View", FromZero: true, Whole: true}, Weight: 0.5},
 	}}
 	var x, y, z Series
 	x = Series{Name: "pbft", Line: true, Band: true}
@@ -166,6 +167,8 @@ func TestBadDataNeverPanics(t *testing.T) {
 	}
 	style, err := FindStyle("")
 	require.NoError(t, err)
+	small := style
+	small.DPI = 40
 	for name, pts := range sets {
 		for _, scale := range []Scale{Linear, Log, Log2, ""} {
 			for _, categories := range [][]string{nil, {"a", "b"}} {
@@ -177,7 +180,12 @@ func TestBadDataNeverPanics(t *testing.T) {
 					Marks:     []Mark{{nan, "m"}, {1, "m"}},
 					Reference: &nan,
 				}}}
-				r, err := Render(f, style, nil, "svg", "png", "pdf")
+				formats := []string{"svg"}
+				if scale == Log && categories == nil {
+					// The raster and PDF canvases are slow; one scale is enough for them.
+					formats = Formats()
+				}
+				r, err := Render(f, small, nil, formats...)
 				require.NoError(t, err, "%s on %q", name, scale)
 				_, err = r.CSV()
 				require.NoError(t, err)
@@ -284,17 +292,17 @@ func TestTicks(t *testing.T) {
 	require.Equal(t, "0 10k 20k 30k 40k 50k", labels(linearAxis(3, 41000, true, false, 5)))
 	require.Equal(t, "0 0.2 0.4 0.6 0.8 1.0", labels(linearAxis(0, 1, true, false, 5)))
 	require.Equal(t, "0 1 2 3", labels(linearAxis(0, 3, true, true, 5)))
-	require.Equal(t, "1 10 100 1k 10k", labels(logAxis(1, 20000)))
-	require.Equal(t, "1 2 5 10 20 50 100", labels(logAxis(1, 120)))
+	require.Equal(t, "1 10 100 1k 10k", labels(logAxis(1, 20000, 8)))
+	require.Equal(t, "1 2 5 10 20 50 100", labels(logAxis(1, 120, 8)))
 	require.Equal(t, "4 7 10 16 25 40", labels(valueAxis([]float64{4, 7, 10, 16, 25, 40})))
 	require.NotEmpty(t, labels(linearAxis(5, 5, false, false, 5)))
-	require.NotEmpty(t, labels(logAxis(7, 7)))
+	require.NotEmpty(t, labels(logAxis(7, 7, 8)))
 	require.Equal(t, "4", labels(valueAxis([]float64{4})))
 }
 
 const suiteText = `
 suite: s
-base: {clients: 8, workload: {kind: open, rate: 1k/s, timeout: 1s}, window: {warmup: 100ms, measure: 400ms}}
+base: {clients: 8, workload: {kind: open, rate: 1k/s, timeout: 1s}, window: {warmup: 100ms, measure: 200ms}}
 matrix:
   protocol: [alpha, beta]
   f: [1, 2, 3]
@@ -323,25 +331,57 @@ figures:
   - {kind: bars, name: nothing, by: variant, where: {run: none}}
 `
 
-func data(t *testing.T) *Data {
-	t.Helper()
+var recorded = sync.OnceValues(func() ([]*store.Record, error) {
 	s, err := suite.Parse("s.yaml", []byte(suiteText), "")
-	require.NoError(t, err)
+	if err != nil {
+		return nil, err
+	}
 	cells, err := s.Expand(testrun.Catalog())
-	require.NoError(t, err)
-	st, err := store.Open(filepath.Join(t.TempDir(), "s"))
-	require.NoError(t, err)
+	if err != nil {
+		return nil, err
+	}
+	st, err := store.Open(filepath.Join(dir, "s"))
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range cells {
 		out, err := testrun.Run(context.Background(), c.Scenario)
-		require.NoError(t, err)
+		if err != nil {
+			return nil, err
+		}
 		stats.Judge(out, stats.DefaultGates)
 		m := store.NewManifest(c.Scenario, "s", c.Axes, &store.Environment{Revision: store.Revision{Commit: "0123456789abcdef", Source: "git"}})
 		m.Run = c.Run
 		p, err := st.Begin(m)
-		require.NoError(t, err)
-		require.NoError(t, p.Commit(out, result.OK, "", false))
+		if err != nil {
+			return nil, err
+		}
+		if err := p.Commit(out, result.OK, "", false); err != nil {
+			return nil, err
+		}
 	}
-	records, err := st.Records()
+	return st.Records()
+})
+
+var dir string
+
+func TestMain(m *testing.M) {
+	var err error
+	if dir, err = os.MkdirTemp("", "figure"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		panic(err)
+	}
+	os.Exit(code)
+}
+
+func data(t *testing.T) *Data {
+	t.Helper()
+	s, err := suite.Parse("s.yaml", []byte(suiteText), "")
+	require.NoError(t, err)
+	records, err := recorded()
 	require.NoError(t, err)
 	groups, err := stats.Groups(records)
 	require.NoError(t, err)

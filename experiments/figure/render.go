@@ -161,12 +161,16 @@ func (l *layout) panel(i int) *plot.Plot {
 	}
 	plt.X.Tick.Label.XAlign, plt.X.Tick.Label.YAlign = text.XCenter, text.YTop
 	plt.Y.Tick.Label.XAlign, plt.Y.Tick.Label.YAlign = text.XRight, text.YCenter
-	plt.Y.Label.TextStyle.Rotation = math.Pi / 2
-	plt.Y.Label.Text = p.Y.Label
 	if last {
 		plt.X.Label.Text = p.X.Label
 	}
 	xr, yr := l.ranges(p)
+	if !last {
+		// Only the lowest panel labels the shared axis.
+		for i := range xr.ticks {
+			xr.ticks[i].Label = ""
+		}
+	}
 	l.setAxis(&plt.X, p.X.Scale, xr)
 	l.setAxis(&plt.Y, p.Y.Scale, yr)
 	if len(p.Categories) > 0 {
@@ -198,7 +202,7 @@ func (l *layout) categoryAxis(plt *plot.Plot, p *Panel) {
 	plt.X.Tick.Length = 0
 	if widest > (l.style.Width-5*l.style.Font)/vg.Length(len(p.Categories))*0.95 {
 		plt.X.Tick.Label.Rotation = math.Pi / 4
-		plt.X.Tick.Label.XAlign, plt.X.Tick.Label.YAlign = text.XRight, text.YCenter
+		plt.X.Tick.Label.XAlign, plt.X.Tick.Label.YAlign = text.XRight, text.YTop
 	}
 }
 
@@ -229,7 +233,11 @@ func (l *layout) ranges(p *Panel) (x, y axisRange) {
 	if p.Reference != nil && len(ys) > 0 {
 		ys = append(ys, *p.Reference)
 	}
-	x, y = axisFor(p.X, xs, 6), axisFor(p.Y, ys, 5)
+	rows := 5
+	if p.Weight > 0 && p.Weight < 0.6 {
+		rows = 3
+	}
+	x, y = axisFor(p.X, xs, 6), axisFor(p.Y, ys, rows)
 	if len(p.Shades) > 0 && (p.Y.Scale == Linear || p.Y.Scale == "") {
 		// Room for the labels of the faults.
 		for _, s := range p.Shades {
@@ -257,11 +265,25 @@ func axisFor(a Axis, values []float64, n int) axisRange {
 	}
 	switch a.Scale {
 	case Log:
-		return logAxis(lo, hi)
+		return logAxis(lo, hi, n+3)
 	case Log2:
 		return valueAxis(values)
 	}
-	return linearAxis(lo, hi, a.FromZero, a.Whole, n)
+	r := linearAxis(lo, hi, a.FromZero, a.Whole, n)
+	if a.Tight && lo < hi {
+		r.max = hi
+		if !a.FromZero {
+			r.min = lo
+		}
+		kept := r.ticks[:0]
+		for _, t := range r.ticks {
+			if t.Value >= r.min && t.Value <= r.max {
+				kept = append(kept, t)
+			}
+		}
+		r.ticks = kept
+	}
+	return r
 }
 
 func (l *layout) render(format string, r *Rendered, record bool) ([]byte, error) {
@@ -294,7 +316,9 @@ func (l *layout) draw(c draw.Canvas, r *Rendered, record bool) {
 	l.drawLegend(c)
 	top := vg.Length(l.rows) * l.style.Font * 1.45
 	margin := l.style.Font * 0.4
-	area := draw.Crop(c, margin, -l.style.Font*0.9, margin, -top-margin)
+	// The vertical labels are drawn here: plot misplaces their box on logarithmic
+	// axes and would leave room above the data for it.
+	area := draw.Crop(c, margin+l.style.Font*1.3, -l.style.Font*0.9, margin, -top-margin)
 	if len(l.plots) == 0 {
 		l.noData(area)
 		return
@@ -303,6 +327,7 @@ func (l *layout) draw(c draw.Canvas, r *Rendered, record bool) {
 	for i, plt := range l.plots {
 		plt.Draw(canvases[i])
 		data := plt.DataCanvas(canvases[i])
+		l.verticalLabel(c, data, l.f.Panels[i].Y.Label)
 		empty := true
 		tx, ty := plt.Transforms(&data)
 		for j, s := range l.f.Panels[i].Series {
@@ -320,6 +345,22 @@ func (l *layout) draw(c draw.Canvas, r *Rendered, record bool) {
 			l.noData(data)
 		}
 	}
+}
+
+// verticalLabel writes the label of a vertical axis beside its data area, smaller
+// if it is longer than that.
+func (l *layout) verticalLabel(c, data draw.Canvas, label string) {
+	if label == "" {
+		return
+	}
+	sty := l.style.text(1)
+	room := data.Max.Y - data.Min.Y + l.style.Font*2
+	if w := sty.Width(label); w > room {
+		sty.Font.Size *= max(room/w, 0.6)
+	}
+	sty.XAlign, sty.YAlign = text.XCenter, text.YTop
+	sty.Rotation = math.Pi / 2
+	c.FillText(sty, vg.Point{X: c.Min.X + l.style.Font*0.25, Y: (data.Min.Y + data.Max.Y) / 2}, label)
 }
 
 func round(v vg.Length) float64 { return math.Round(float64(v)*100) / 100 }

@@ -55,8 +55,8 @@ func linearAxis(lo, hi float64, fromZero, whole bool, n int) axisRange {
 }
 
 // logAxis chooses bounds and ticks of a logarithmic axis: decades, and 2 and 5
-// between them where there are few.
-func logAxis(lo, hi float64) axisRange {
+// between them where there are few. At most about n ticks are labelled.
+func logAxis(lo, hi float64, n int) axisRange {
 	if lo == hi {
 		lo, hi = lo/2, hi*2
 	}
@@ -78,13 +78,13 @@ func logAxis(lo, hi float64) axisRange {
 			return a
 		}
 		labelled = []float64{1, 1.5, 2, 3, 5, 7}
-	case decades <= 3:
+	case decades*3 <= float64(n)+1:
 		labelled = []float64{1, 2, 5}
 	default:
 		labelled = []float64{1}
 	}
 	a.ticks = nil
-	every := int(math.Ceil(decades / 6))
+	every := int(math.Ceil(decades / float64(max(n-1, 1))))
 	for e := math.Floor(l0 - pad); e <= math.Ceil(l1+pad); e++ {
 		decade := math.Pow(10, e)
 		for m := 1; m <= 9; m++ {
@@ -114,7 +114,7 @@ func valueAxis(values []float64) axisRange {
 			uniq = append(uniq, v)
 		}
 	}
-	a := logAxis(uniq[0], uniq[len(uniq)-1])
+	a := logAxis(uniq[0], uniq[len(uniq)-1], 8)
 	a.ticks = nil
 	span := math.Log(a.max / a.min)
 	last := math.Inf(-1)

@@ -110,7 +110,7 @@ const recovered = 0.9
 // timeline is throughput, tail latency and views over time, with the faults
 // shaded. It shows one configuration; its runs make the band.
 func (b *builder) timeline() ([]Panel, error) {
-	time := Axis{Label: "Time (s)"}
+	time := Axis{Label: "Time (s)", FromZero: true, Tight: true}
 	panels := []Panel{
 		{X: time, Y: Axis{Label: "ops/s", FromZero: true}, Weight: 0.62},
 		{X: time, Y: Axis{Label: "p99 (ms)", Scale: Log}, Weight: 0.45},
@@ -188,7 +188,7 @@ func (b *builder) timeline() ([]Panel, error) {
 				panels[i].Shades = append(panels[i].Shades, s)
 			}
 			if at, ok := recovery(panels[0].Series[0].Points, s.From); ok {
-				panels[0].Marks = append(panels[0].Marks, Mark{X: at, Label: fmt.Sprintf("recovered after %s s", stats.Number(at-s.From))})
+				panels[0].Marks = append(panels[0].Marks, Mark{X: at, Label: fmt.Sprintf("recovered after %.3g s", at-s.From)})
 			}
 		}
 	}
