@@ -123,11 +123,12 @@ func (s *Sim) admitAside(it *item, pl *payload, p *proc, h *host) bool {
 		return false
 	}
 	// Each sender's order is kept per class, whatever core was faster.
-	last := s.admitted.at(s.connection(pl, it.ep), s.now)
-	if end <= *last {
+	last := s.connection(&s.admitted, pl, it.ep)
+	if end <= h.lastAdmit && end <= *last { // the table is seldom in cache
 		end = *last + 1
 	}
 	*last = end
+	h.lastAdmit = max(h.lastAdmit, end)
 	it.ready = end
 	if !v.All() {
 		ref, x := s.verdicts.take()

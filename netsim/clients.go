@@ -74,7 +74,7 @@ func (s *Sim) AddClients(spec ClientsSpec) error {
 	for i := range spec.Count {
 		id := spec.First + protocols.NodeID(i)
 		ep := int32(len(s.eps))
-		s.eps = append(s.eps, endpoint{id: id, proc: p, sub: int32(i)})
+		s.eps = append(s.eps, s.endpoint(id, p, int32(i)))
 		p.eps = append(p.eps, ep)
 		e := newEnv(s, l, ep, s.keyring.Keys(id))
 		c := spec.New(id)

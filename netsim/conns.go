@@ -1,37 +1,64 @@
 package netsim
 
-// connTable remembers until when each connection is occupied. An entry whose
-// time has passed means the same as none, so the table drops such entries
-// instead of growing: its size follows the connections with something under way.
+import "github.com/edgebft/edgebft/protocols"
+
+// connTable remembers until when each connection (source process, destination
+// process, class) is occupied. An entry whose time has passed means the same as
+// none. Up to denseConns processes it is one array per class in use, 8 bytes per
+// pair; beyond, a hash table that drops passed entries instead of growing, so
+// that its size follows the connections with something under way.
 type connTable struct {
-	keys []uint64 // 0 is empty
-	last []int64
-	n    int
+	procs int
+	dense [protocols.NumClasses][]int64
+	cells []connCell
+	n     int
 }
 
-// at returns the cell of a connection, which reads -1 or any past time if
-// nothing is under way. The pointer is valid until the next call.
-func (t *connTable) at(key uint64, now int64) *int64 {
-	if 2*(t.n+1) > len(t.keys) {
+type connCell struct {
+	key  uint64 // 0 is empty
+	last int64
+}
+
+const denseConns = 2048
+
+// at returns the cell of a connection, which reads any past time if nothing is
+// under way. The pointer is valid until the next call.
+func (t *connTable) at(src, dst int32, class protocols.Class, now int64) *int64 {
+	if t.procs <= denseConns {
+		d := t.dense[class]
+		if d == nil {
+			d = make([]int64, t.procs*t.procs)
+			for i := range d {
+				d[i] = -1
+			}
+			t.dense[class] = d
+		}
+		return &d[int(src)*t.procs+int(dst)]
+	}
+	return t.cell(uint64(src)<<34|uint64(dst)<<4|uint64(class)<<1|1, now)
+}
+
+func (t *connTable) cell(key uint64, now int64) *int64 {
+	if 2*(t.n+1) > len(t.cells) {
 		t.rebuild(now)
 	}
-	mask := uint64(len(t.keys) - 1)
+	mask := uint64(len(t.cells) - 1)
 	for i := mix(key) & mask; ; i = (i + 1) & mask {
-		switch t.keys[i] {
+		switch c := &t.cells[i]; c.key {
 		case key:
-			return &t.last[i]
+			return &c.last
 		case 0:
-			t.keys[i], t.last[i] = key, -1
+			c.key, c.last = key, -1
 			t.n++
-			return &t.last[i]
+			return &c.last
 		}
 	}
 }
 
 func (t *connTable) rebuild(now int64) {
 	live := 0
-	for i, k := range t.keys {
-		if k != 0 && t.last[i] >= now {
+	for i := range t.cells {
+		if c := &t.cells[i]; c.key != 0 && c.last >= now {
 			live++
 		}
 	}
@@ -39,11 +66,11 @@ func (t *connTable) rebuild(now int64) {
 	for size < 4*(live+1) {
 		size *= 2
 	}
-	keys, last := t.keys, t.last
-	t.keys, t.last, t.n = make([]uint64, size), make([]int64, size), 0
-	for i, k := range keys {
-		if k != 0 && last[i] >= now {
-			*t.at(k, now) = last[i]
+	old := t.cells
+	t.cells, t.n = make([]connCell, size), 0
+	for i := range old {
+		if c := &old[i]; c.key != 0 && c.last >= now {
+			*t.cell(c.key, now) = c.last
 		}
 	}
 }

@@ -35,6 +35,7 @@ type host struct {
 	diskJitter int64
 	txLimit    int64 // longest backlog in ns
 	rxLimit    int64
+	lastAdmit  int64 // latest end of an admission
 	current    transmission
 }
 
@@ -60,6 +61,8 @@ type proc struct {
 	pausedAt   int64
 	stalled    []uint32 // jobs held back by a pause
 	counter    uint64
+	lastDep    [protocols.NumClasses]int64 // departure of the last packet so far
+	clamps     [protocols.NumClasses]int64 // copies held back to keep order since nothing was under way
 	digests    digestTable
 	chain      chain
 	stats      NodeStats
@@ -72,8 +75,11 @@ type proc struct {
 // endpoints with one NodeID.
 type endpoint struct {
 	id   protocols.NodeID
-	proc *proc
 	sub  int32 // index in the pool
+	proc *proc
+	host *host
+	base int // index of the first path from its place
+	at   int // its place
 }
 
 // AddHost adds a machine and returns its id.
@@ -179,7 +185,7 @@ func (s *Sim) AddNode(spec NodeSpec) (Endpoint, error) {
 	s.procs = append(s.procs, p)
 	h.procs = append(h.procs, p)
 	ep := int32(len(s.eps))
-	s.eps = append(s.eps, endpoint{id: spec.ID, proc: p})
+	s.eps = append(s.eps, s.endpoint(spec.ID, p, 0))
 	p.eps = []int32{ep}
 	s.byID[spec.ID] = append(s.byID[spec.ID], ep)
 	nodes := spec.New()
@@ -207,6 +213,10 @@ func (s *Sim) install(p *proc, nodes []protocols.Node) {
 		}
 		l.node, l.env = n, e
 	}
+}
+
+func (s *Sim) endpoint(id protocols.NodeID, p *proc, sub int32) endpoint {
+	return endpoint{id: id, sub: sub, proc: p, host: p.host, base: p.host.place * s.places, at: p.host.place}
 }
 
 // lookup returns the endpoints of a node id.

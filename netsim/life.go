@@ -99,7 +99,7 @@ func (s *Sim) onDepart(e *event) {
 	if flags&flagLoop != 0 {
 		if at > s.now {
 			at = s.inOrder(pl, e.dst, at)
-		} else if last := s.conns.at(s.connection(pl, e.dst), s.now); *last >= at {
+		} else if last := s.connection(&s.conns, pl, e.dst); *last >= at {
 			at = s.inOrder(pl, e.dst, at)
 		}
 		s.pushArrive(e.ref, pl, e.dst, at, flags)

@@ -50,14 +50,19 @@ func (s *Sim) leaveNet(l *lane, o *output, notyet int64) {
 		s.runJob(ref)
 		return
 	}
+	class := pl.mt.Class
+	s.quieten(l.proc, pl)
 	if o.kind == outUnicast {
 		s.transmit(o.ref, pl, o.to, last)
+		l.proc.lastDep[class] = h.tx.busy
 		return
 	}
 	it := s.iterate(o.gi, pl)
 	if s.streams && !h.shared && len(h.procs) == 1 && s.stream(o, pl, h, it, notyet) {
+		l.proc.lastDep[class] = h.tx.busy
 		return
 	}
+	defer func() { l.proc.lastDep[class] = h.tx.busy }()
 	for k := int64(1); ; k++ {
 		ep, ok := it.next(s)
 		if !ok {
@@ -165,21 +170,51 @@ func (s *Sim) travel(ref uint32, pl *payload, dst int32, at int64, flags uint32)
 }
 
 // inOrder keeps the messages of one connection from overtaking each other: the
-// first packet of one arrives after the last packet of the one before.
+// first packet of one arrives after the last packet of the one before. If
+// everything the sender sent before in this class has arrived by then whatever
+// its jitter, there is no need to look: the table is large and seldom in cache.
 func (s *Sim) inOrder(pl *payload, dst int32, at int64) int64 {
-	last := s.conns.at(s.connection(pl, dst), s.now)
-	if at <= *last {
-		at = *last + 1
+	src := s.eps[pl.src].proc
+	class := pl.mt.Class
+	last := s.connection(&s.conns, pl, dst)
+	if at <= pl.quiet || at-pl.quiet <= s.longest+src.clamps[class] {
+		if at <= *last {
+			at = *last + 1
+			src.clamps[class]++
+		}
 	}
 	*last = at + pl.gap
 	return at
 }
 
-// connection names the connection of a copy: source process, destination
-// process, class.
-func (s *Sim) connection(pl *payload, dst int32) uint64 {
-	a, b := s.eps[pl.src].proc.id, s.eps[dst].proc.id
-	return uint64(a)<<34 | uint64(b)<<4 | uint64(pl.mt.Class)<<1 | 1
+// quieten notes on a payload that is about to leave when the last packet before
+// it in its class departed. Only where departures are known at the time of
+// sending; elsewhere every copy looks.
+//
+// Why this bounds arrivals: the last packet of a message arrives at departure +
+// floor + jitter, or, held back behind its predecessor, one nanosecond and its
+// own length after it; the predecessor departed at least that length earlier. So
+// by induction no arrival is later than departure + longest path + number of
+// such holds.
+func (s *Sim) quieten(p *proc, pl *payload) {
+	class := pl.mt.Class
+	if s.strict || p.host.shared || s.cfg.Transport != Stream {
+		return // as prepare left it: unknown
+	}
+	pl.quiet = p.lastDep[class]
+	if s.now > pl.quiet && s.now-pl.quiet > s.longest+p.clamps[class] {
+		p.clamps[class] = 0 // nothing is under way
+	}
+}
+
+// connection returns the cell of a copy's connection in a table.
+func (s *Sim) connection(t *connTable, pl *payload, dst int32) *int64 {
+	return t.at(s.eps[pl.src].proc.id, s.eps[dst].proc.id, pl.mt.Class, s.now)
+}
+
+// connectionKey names the connection of a copy.
+func (s *Sim) connectionKey(pl *payload, dst int32) uint64 {
+	return pair(s.eps[pl.src].proc.id, s.eps[dst].proc.id)*8 + uint64(pl.mt.Class)
 }
 
 func (s *Sim) pushArrive(ref uint32, pl *payload, dst int32, at int64, flags uint32) {
@@ -296,14 +331,14 @@ func (s *Sim) onStream(e *event) {
 }
 
 func (s *Sim) path(src, dst int32) *pathInfo {
-	return &s.paths[s.eps[src].proc.host.place*s.places+s.eps[dst].proc.host.place]
+	return &s.paths[s.eps[src].base+s.eps[dst].at]
 }
 
 // arrive takes a copy whose first packet reaches the receiver's NIC now.
 func (s *Sim) arrive(ref uint32, src, dst int32, key uint64, flags uint32) {
 	pl := s.payloads.get(ref)
-	p := s.eps[dst].proc
-	h := p.host
+	to := &s.eps[dst]
+	p, h := to.proc, to.host
 	if s.strict && !s.mayArrive(ref, pl, src, dst, key, flags) {
 		return
 	}
@@ -334,7 +369,7 @@ func (s *Sim) arrive(ref uint32, src, dst int32, key uint64, flags uint32) {
 	if pl.mt.Lane == nil || p.pool != nil {
 		l = p.lanes[0]
 	} else {
-		s.envelope2 = protocols.Envelope{From: pl.from, To: s.eps[dst].id, Path: pl.path, Type: pl.mt, Size: int(pl.size)}
+		s.envelope2 = protocols.Envelope{From: pl.from, To: to.id, Path: pl.path, Type: pl.mt, Size: int(pl.size)}
 		i := pl.mt.Lane(&s.envelope2, pl.msg)
 		if i < 0 || i >= len(p.lanes) {
 			s.fail(fmt.Errorf("netsim: %s asks for lane %d of node %d, which has %d", pl.mt.Name, i, p.node, len(p.lanes)))

@@ -60,9 +60,10 @@ type page struct {
 // pool, so that memory follows the number of pending events, not the history.
 type radix struct {
 	n       int
-	last    int64 // the reference: time of the last popped event
-	mask    uint64
-	buckets [65]bucket
+	last    int64          // the reference: time of the last popped event
+	levels  uint32         // non-empty levels
+	mask    [levels]uint16 // non-empty buckets of a level
+	buckets [levels][16]bucket
 	now     []event // events of the reference time, sorted; head is the next
 	head    int
 	late    []event // inserted for the reference time after it began: binary heap
@@ -87,22 +88,27 @@ func (q *radix) push(e event) {
 		q.late = heapPush(q.late, e)
 		return
 	}
-	q.put(bits.Len64(uint64(e.at^q.last)), e)
+	q.put(&e)
 }
 
-func (q *radix) put(i int, e event) {
-	b := &q.buckets[i]
+const levels = 16
+
+func (q *radix) put(e *event) {
+	level := (bits.Len64(uint64(e.at^q.last)) - 1) >> 2
+	digit := uint64(e.at) >> (4 * level) & 15
+	b := &q.buckets[level][digit]
 	p := b.pages
 	if p == nil || p.n == pageLen {
 		if p == nil {
-			q.mask |= 1 << (i - 1)
+			q.levels |= 1 << level
+			q.mask[level] |= 1 << digit
 			b.min = e.at
 		}
 		p = q.page()
 		p.next = b.pages
 		b.pages = p
 	}
-	p.ev[p.n] = e
+	p.ev[p.n] = *e
 	p.n++
 	if e.at < b.min {
 		b.min = e.at
@@ -124,10 +130,11 @@ func (q *radix) peek() (int64, bool) {
 	if q.head < len(q.now) || len(q.late) > 0 {
 		return q.last, true
 	}
-	if q.mask == 0 {
+	if q.levels == 0 {
 		return 0, false
 	}
-	return q.buckets[bits.TrailingZeros64(q.mask)+1].min, true
+	level := bits.TrailingZeros32(q.levels)
+	return q.buckets[level][bits.TrailingZeros16(q.mask[level])].min, true
 }
 
 func (q *radix) pop() event {
@@ -147,13 +154,16 @@ func (q *radix) pop() event {
 
 // refill moves the reference to the earliest pending time.
 func (q *radix) refill() {
-	if q.mask == 0 {
+	if q.levels == 0 {
 		panic("netsim: pop of an empty queue")
 	}
-	i := bits.TrailingZeros64(q.mask) + 1
-	b := &q.buckets[i]
+	level := bits.TrailingZeros32(q.levels)
+	digit := bits.TrailingZeros16(q.mask[level])
+	b := &q.buckets[level][digit]
 	q.last = b.min
-	q.mask &^= 1 << (i - 1)
+	if q.mask[level] &^= 1 << digit; q.mask[level] == 0 {
+		q.levels &^= 1 << level
+	}
 	if cap(q.now) > 1<<14 && len(q.now) < cap(q.now)/4 {
 		q.now = nil // do not keep the storage of a burst
 	}
@@ -167,7 +177,7 @@ func (q *radix) refill() {
 			if e.at == q.last {
 				q.now = append(q.now, *e)
 			} else {
-				q.put(bits.Len64(uint64(e.at^q.last)), *e)
+				q.put(e)
 			}
 		}
 		next := p.next

@@ -3,6 +3,7 @@ package netsim
 import (
 	"testing"
 
+	"github.com/edgebft/edgebft/protocols"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -86,4 +87,21 @@ func TestRadixReleasesStorage(t *testing.T) {
 	}
 	require.Less(t, q.npages, 200)
 	require.LessOrEqual(t, cap(q.now), 1<<15)
+}
+
+// Both forms of the connection table remember what is under way.
+func TestConnTable(t *testing.T) {
+	dense, hashed := connTable{procs: 40}, connTable{procs: denseConns + 1}
+	now := int64(0)
+	for i := range uint64(200_000) {
+		u := mix(i)
+		src, dst := int32(below(u, 40)), int32(below(mix(u), 40))
+		class := protocols.Class(u % uint64(protocols.NumClasses))
+		a, b := dense.at(src, dst, class, now), hashed.at(src, dst, class, now)
+		require.Equal(t, max(*a, now-1), max(*b, now-1))
+		v := now + int64(u%5000)
+		*a, *b = v, v
+		now += int64(u % 50)
+	}
+	require.LessOrEqual(t, len(hashed.cells), 4096)
 }

@@ -2,6 +2,7 @@ package netsim
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/edgebft/edgebft/protocols"
 	"github.com/edgebft/edgebft/protocols/auth"
@@ -35,7 +36,7 @@ func (s *Sim) prepare(e *env, to protocols.NodeID, m protocols.WireMessage, copi
 	p.counter++
 	*pl = payload{
 		msg: m, mt: mt, bad: bad, path: e.path, from: e.self, src: e.ep, lane: int32(l.idx),
-		counter: p.counter, seq: s.nextSeq(l), size: int32(size), body: int32(len(body)), typ: typ, flush: open,
+		counter: p.counter, seq: s.nextSeq(l), size: int32(size), body: int32(len(body)), typ: typ, flush: open, quiet: math.MaxInt64,
 		wire: WireBytes(s.cfg.Transport, size, !open),
 	}
 	rate := l.host.tx.rate
@@ -300,6 +301,7 @@ type groupIter struct {
 	self      protocols.NodeID
 	seg, segs int // present segment, segments left
 	pos, left int
+	eps       []int32 // of the present segment
 	spin      uint64
 }
 
@@ -323,7 +325,7 @@ func (it *groupIter) enter(s *Sim) {
 		}
 		u = mix(u + 1)
 	}
-	it.left = len(eps)
+	it.eps, it.left = eps, len(eps)
 }
 
 // next returns the next endpoint; ok is false at the end.
@@ -341,9 +343,8 @@ func (it *groupIter) next(s *Sim) (ep int32, ok bool) {
 
 // member returns the next endpoint of the present segment.
 func (it *groupIter) member() int32 {
-	eps := it.gi.segs[it.seg].eps
-	ep := eps[it.pos]
-	if it.pos++; it.pos == len(eps) {
+	ep := it.eps[it.pos]
+	if it.pos++; it.pos == len(it.eps) {
 		it.pos = 0
 	}
 	it.left--

@@ -62,6 +62,7 @@ type Sim struct {
 	ranges   []idRange
 	paths    []pathInfo
 	places   int
+	longest  int64 // of all paths, jitter included
 
 	payloads    slab[payload]
 	locals      slab[local]
@@ -151,6 +152,13 @@ func New(cfg Config) (*Sim, error) {
 	s.places = len(t.Places)
 	for _, row := range t.Paths {
 		s.paths = append(s.paths, row...)
+		for i := range row {
+			d := row[i].Floor
+			if q := row[i].Jitter; q != nil {
+				d += q.Values[len(q.Values)-1]
+			}
+			s.longest = max(s.longest, d)
+		}
 	}
 	s.types = make([]typeInfo, 1, 64)
 	for _, mt := range cfg.Table.Types() {
@@ -225,6 +233,7 @@ func (s *Sim) start() error {
 			}
 		}
 	}
+	s.conns.procs, s.admitted.procs = len(s.procs), len(s.procs)
 	s.strict = len(s.cfg.Faults) > 0 || s.cfg.Interactive
 	for _, h := range s.hosts {
 		free := h.prof == nil

@@ -50,6 +50,7 @@ type payload struct {
 	check   uint64 // wire mode: hash of the body, to catch mutation after send
 	upQ     uint64 // serialisation at the sender: upQ + upR/rate ns
 	upR     uint64
+	quiet   int64 // departure of the last packet before it in its class
 	gap     int64 // first to last packet at the sender's rate
 	wire    int64 // bytes on the wire
 	downFor uint64

@@ -203,7 +203,7 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 	sizes := func(d time.Duration) []int {
 		s, _ := runShape(t, Config{Seed: 3, Profile: testProfile(), Topology: jittered(3, 100*us, 100*us, 1e9)}, 4, 8, d, func(r *shapeNode) { r.log = true })
 		q := s.q.(*radix)
-		out := []int{q.npages, len(s.conns.keys), int(s.payloads.used), int(s.locals.used), len(s.tcp), len(s.groups)}
+		out := []int{q.npages, len(s.conns.dense[protocols.ClassOrder]), int(s.payloads.used), int(s.locals.used), len(s.tcp), len(s.groups)}
 		for _, l := range s.lanes {
 			out = append(out, len(l.inbox), cap(l.timers.slots), len(l.log.records))
 		}

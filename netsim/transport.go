@@ -20,7 +20,7 @@ type tcpState struct {
 // would without windows and losses. The whole message is shifted: it is complete
 // no earlier than its last window. at excludes jitter.
 func (s *Sim) tcpDelay(pl *payload, dst int32, path *pathInfo, at int64) int64 {
-	key := s.connection(pl, dst)
+	key := s.connectionKey(pl, dst)
 	c := s.tcp[key]
 	rtt := path.Floor + s.path(dst, pl.src).Floor
 	rto := tcpMinRTO + rtt
@@ -111,7 +111,7 @@ func (s *Sim) lost(pl *payload, dst int32, path *pathInfo) bool {
 		return lost
 	}
 	packets := (int64(pl.size) + udpPayload - 1) / udpPayload
-	key := s.connection(pl, dst) &^ 0xf
+	key := pair(s.eps[pl.src].proc.id, s.eps[dst].proc.id)
 	bad := s.channels[key]
 	burst := max(path.Burst, 1)
 	// Stationary share of the bad state = LossPPM.
