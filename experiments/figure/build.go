@@ -187,6 +187,8 @@ func (b *builder) caption() string {
 		switch {
 		case least >= stats.MinRuns:
 			runs += "; medians with exact 95 % confidence intervals"
+		case most >= stats.MinRuns:
+			runs += "; medians, with exact 95 % confidence intervals where there are at least 6 runs"
 		case most > 1:
 			runs += ", too few for confidence intervals"
 		default:

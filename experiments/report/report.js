@@ -19,6 +19,8 @@
     svg.appendChild(marks);
 
     function show(next) {
+      next[0] = Math.max(0, Math.min(next[0], home[2] - next[2]));
+      next[1] = Math.max(0, Math.min(next[1], home[3] - next[3]));
       box = next;
       svg.setAttribute("viewBox", box.join(" "));
     }
