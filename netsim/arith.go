@@ -70,12 +70,13 @@ func nanos(ps int64) int64 { return (ps + 999) / 1000 }
 
 // Sizes that the wire adds to frames.
 const (
-	tlsRecord   = 16 << 10 // payload of a TLS 1.3 record
-	tlsOverhead = 22
-	tcpSegment  = 1448 // payload of a segment with timestamps on Ethernet
-	tcpOverhead = 90   // Ethernet with preamble, check sequence and gap 38, IPv4 20, TCP 32
-	udpPayload  = 1472
-	udpOverhead = 66 // Ethernet 38, IPv4 20, UDP 8
+	etherOverhead = 38       // preamble, header, check sequence, gap
+	tlsRecord     = 16 << 10 // payload of a TLS 1.3 record
+	tlsOverhead   = 22
+	tcpSegment    = 1448 // payload of a segment with timestamps on Ethernet
+	tcpOverhead   = 90   // Ethernet with preamble, check sequence and gap 38, IPv4 20, TCP 32
+	udpPayload    = 1472
+	udpOverhead   = 66 // Ethernet 38, IPv4 20, UDP 8
 )
 
 // WireBytes returns what a frame occupies on the link, headers included. A

@@ -82,6 +82,7 @@ const (
 const (
 	DefaultInbox = 1 << 20 // items waiting in one lane
 	DefaultLog   = 1 << 20 // records in the log of one lane
+	DefaultQueue = 1 << 30 // bytes in each direction of a NIC whose link gives no bound
 )
 
 // Config describes a run. The zero value of every optional field is its default.
@@ -132,7 +133,8 @@ type Config struct {
 	Epoch protocols.Time
 	// Inbox bounds the items waiting in one lane, Log the records in the log of
 	// one lane; 0 means the default. A message for a full inbox is lost and
-	// announced; a full log stops the run with an error.
+	// announced; a full log stops the run with an error. As many outputs as Inbox
+	// may wait for the disk; then the lane waits, too.
 	Inbox, Log int
 	heapQueue  bool // tests: the oracle instead of the radix heap
 }
@@ -172,7 +174,7 @@ type NodeSpec struct {
 	New func() []protocols.Node
 	// Adversary makes the node Byzantine; nil is correct.
 	Adversary protocols.Adversary
-	// Lanes names the lanes for traces; may be nil.
+	// Lanes names the lanes for traces (see Sim.Nodes); may be nil.
 	Lanes []string
 	// Index is the node's position in the group that authenticators are made for;
 	// nil means ID.

@@ -216,6 +216,9 @@ func (s *Sim) settleLog(l *lane) {
 		}
 		n++
 	}
+	if n-l.heldAt > 0 && l.full(s) && l.count > 0 {
+		s.wake(l, max(s.now, l.busy))
+	}
 	if n == len(l.held) {
 		clear(l.held)
 		l.held, l.heldAt = l.held[:0], 0
@@ -232,15 +235,19 @@ func (s *Sim) settleLog(l *lane) {
 // compact drops the records that a durable summary of the same path and owner
 // replaces.
 func (g *laneLog) compact() {
+	type owner struct {
+		ep   int32
+		path string
+	}
+	from := make(map[owner]uint64) // last durable summary
+	for i := range g.records {
+		if r := &g.records[i]; r.kind == logCompact && r.durable {
+			from[owner{r.ep, r.path}] = r.seq
+		}
+	}
 	keep := g.records[:0]
 	for i := range g.records {
-		r := &g.records[i]
-		replaced := false
-		for k := len(g.records) - 1; k > i && !replaced; k-- {
-			x := &g.records[k]
-			replaced = x.kind == logCompact && x.durable && x.path == r.path && x.ep == r.ep
-		}
-		if !replaced {
+		if r := &g.records[i]; r.seq >= from[owner{r.ep, r.path}] {
 			keep = append(keep, *r)
 		}
 	}
@@ -279,3 +286,6 @@ func (s *Sim) records(l *lane) []protocols.Record {
 	}
 	return out
 }
+
+// full reports whether so much waits for the disk that the lane has to stop.
+func (l *lane) full(s *Sim) bool { return len(l.held)-l.heldAt >= s.cfg.Inbox }

@@ -19,8 +19,7 @@ type env struct {
 	auth *auth.Auth
 	rand *rand.Rand
 	inc  uint32
-	subs []*env
-	name string // label under the parent
+	subs map[string]*env // by label; the protocol bounds how many labels it uses
 	keys auth.Keys
 }
 
@@ -152,10 +151,8 @@ func (e *env) Complete(c protocols.Completion) {
 }
 
 func (e *env) Sub(label string) protocols.Env {
-	for _, k := range e.subs {
-		if k.name == label {
-			return k
-		}
+	if k := e.subs[label]; k != nil {
+		return k
 	}
 	if !goodLabel(label) {
 		e.s.fail(fmt.Errorf("netsim: node %d asks for Sub(%q); a label has 1 to 16 letters, digits or '-'", e.self, label))
@@ -169,8 +166,11 @@ func (e *env) Sub(label string) protocols.Env {
 		e.s.fail(fmt.Errorf("netsim: node %d nests to path %q of %d bytes; at most 255", e.self, path, len(path)))
 		path = "bad"
 	}
-	k := &env{s: e.s, l: e.l, ep: e.ep, self: e.self, path: path, keys: e.keys, auth: auth.New(e.keys, path, e.s.chargeFn), inc: e.inc, name: label}
-	e.subs = append(e.subs, k)
+	k := &env{s: e.s, l: e.l, ep: e.ep, self: e.self, path: path, keys: e.keys, auth: auth.New(e.keys, path, e.s.chargeFn), inc: e.inc}
+	if e.subs == nil {
+		e.subs = make(map[string]*env)
+	}
+	e.subs[label] = k
 	return k
 }
 

@@ -35,6 +35,7 @@ type host struct {
 	diskJitter int64
 	txLimit    int64 // longest backlog in ns
 	rxLimit    int64
+	packet     int64 // largest on the wire
 	lastAdmit  int64 // latest end of an admission
 	current    transmission
 }
@@ -106,10 +107,11 @@ func (s *Sim) AddHost(spec HostSpec) (HostID, error) {
 		return 0, fmt.Errorf("netsim: host %q: link up %d, down %d, MTU %d, queue %d; none may be negative", h.name, l.Up, l.Down, l.MTU, l.Queue)
 	}
 	if l.MTU == 0 {
-		l.MTU = 1500 + 38
+		l.MTU = 1500
 	}
+	h.packet = l.MTU + etherOverhead
 	if l.Queue == 0 {
-		l.Queue = 1<<63 - 1
+		l.Queue = DefaultQueue
 	}
 	h.tx.rate, h.rx.rate = uint64(l.Up), uint64(l.Down)
 	cores := spec.Cores
@@ -244,3 +246,33 @@ type idRange struct {
 
 // Endpoint is the address of a node or client; ids of twins have two.
 type Endpoint int32
+
+// NodeInfo describes a process of a run, for exporters.
+type NodeInfo struct {
+	// ID of the node, or of the first of Clients clients.
+	ID          protocols.NodeID
+	Clients     int
+	Host, Place string
+	// Lanes by index; names as given in NodeSpec, or "lane" and the index.
+	Lanes []string
+}
+
+// Nodes describes what was added, in that order.
+func (s *Sim) Nodes() []NodeInfo {
+	var out []NodeInfo
+	for _, p := range s.procs {
+		n := NodeInfo{ID: p.node, Host: p.host.name, Place: s.cfg.Topology.Places[p.host.place].Name}
+		if p.pool != nil {
+			n.Clients = len(p.eps)
+		}
+		for i := range p.lanes {
+			name := fmt.Sprintf("lane%d", i)
+			if p.spec != nil && i < len(p.spec.Lanes) {
+				name = p.spec.Lanes[i]
+			}
+			n.Lanes = append(n.Lanes, name)
+		}
+		out = append(out, n)
+	}
+	return out
+}

@@ -145,7 +145,7 @@ func (s *Sim) pump(l *lane) {
 	if l.proc.paused || l.proc.down {
 		return
 	}
-	for {
+	for !l.full(s) {
 		for l.timers.len() > 0 && l.timers.min() <= s.now {
 			s.timerDue(l)
 		}
@@ -175,7 +175,7 @@ func (s *Sim) pump(l *lane) {
 	if l.timers.len() > 0 {
 		next = l.timers.min()
 	}
-	if l.count > 0 {
+	if l.count > 0 && !l.full(s) {
 		next = min(next, max(l.front().ready, l.busy))
 	}
 	if next != math.MaxInt64 {

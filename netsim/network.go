@@ -356,7 +356,7 @@ func (s *Sim) arrive(ref uint32, src, dst int32, key uint64, flags uint32) {
 			rx = h.rx.serve(s.now, pl.downQ, pl.downR)
 		}
 		if pl.gap > 0 {
-			q, _ := serial(min(pl.wire, h.link.MTU), h.rx.rate)
+			q, _ := serial(min(pl.wire, h.packet), h.rx.rate)
 			if last := s.now + pl.gap + int64(q); last > rx {
 				rx = last
 				if h.rx.rate > 0 {
@@ -393,7 +393,7 @@ func (s *Sim) arrive(ref uint32, src, dst int32, key uint64, flags uint32) {
 		if !s.admitAside(&it, pl, p, h) {
 			return
 		}
-	} else if h.fast && l.count == 0 && l.pending == 0 {
+	} else if h.fast && l.count == 0 && l.pending == 0 && !l.full(s) {
 		if l.timers.len() == 0 || l.timers.min() > rx {
 			if start := max(rx, l.busy); start < s.until {
 				core := -1

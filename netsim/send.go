@@ -41,8 +41,8 @@ func (s *Sim) prepare(e *env, to protocols.NodeID, m protocols.WireMessage, copi
 	}
 	rate := l.host.tx.rate
 	pl.upQ, pl.upR = serial(pl.wire, rate)
-	if mtu := l.host.link.MTU; s.cfg.Forward == Cut && pl.wire > mtu && rate > 0 {
-		first, _ := serial(mtu, rate)
+	if packet := l.host.packet; s.cfg.Forward == Cut && pl.wire > packet && rate > 0 {
+		first, _ := serial(packet, rate)
 		pl.gap = int64(pl.upQ - first)
 	}
 	pl.trace = s.contentOf(p, mt, m, len(body))

@@ -11,7 +11,8 @@ type slab[T any] struct {
 	live   int
 }
 
-const chunkBits = 9
+// chunkBits makes chunks of 64: small runs by the thousand must stay cheap.
+const chunkBits = 6
 
 func (s *slab[T]) get(i uint32) *T { return &s.chunks[i>>chunkBits][i&(1<<chunkBits-1)] }
 
