@@ -141,7 +141,7 @@ func TestBeacon(t *testing.T) {
 	b, fixed := k.s.BeaconOf(1)
 	require.True(t, fixed)
 	a, c := value(0, 1), value(2, 1)
-	require.Equal(t, Beacon{Value: preimage(nil).bytes(a[:]).bytes(c[:]).hash(), Time: 100}, b, "f+1 reveals by ascending replica")
+	require.Equal(t, Beacon{Value: preimage(nil).bytes(a[:]).bytes(c[:]).hash(), Time: 100, At: k.s.Version()}, b, "f+1 reveals by ascending replica")
 	require.Equal(t, ErrBeaconReveal, reveal(3, 1, value(3, 1)), "never committed")
 	require.Equal(t, OK, reveal(3, 1, Hash{}), "only commits")
 	// Replica 1 withholds; a jump over three epochs ends them as one.

@@ -173,7 +173,7 @@ func (s *State) fixBeacon(c *Clock) {
 	}
 	c.Beacon = Hash(h.Sum(nil))
 	c.BeaconOf = c.Epoch
-	s.beacons.put(c.Epoch, Beacon{Value: c.Beacon, Time: c.Now})
+	s.beacons.put(c.Epoch, Beacon{Value: c.Beacon, Time: c.Now, At: s.position()})
 }
 
 // beaconEdge ends a beacon epoch: FEES go to the validators, what does not divide

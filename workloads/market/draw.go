@@ -67,6 +67,33 @@ func Sample(service ID, epoch uint32, beacon Hash, n, k uint32) []uint32 {
 	return out
 }
 
+// SampleOf returns the sample that an auditor checks in an epoch of a sampling
+// service: drawn by the first beacon that was fixed after the provider anchored the
+// epoch's data (site ServiceSite, slot = epoch). It reports false as long as there
+// is no anchor or no such beacon.
+func (s *State) SampleOf(service ID, epoch uint32) ([]uint32, bool) {
+	v := s.services.get(service)
+	a := s.anchors.get(anchorKey{ServiceSite(service), uint64(epoch)})
+	if v == nil || a == nil {
+		return nil, false
+	}
+	var first *Beacon
+	for e := int64(s.clock.get(0).BeaconOf); e >= 0; e-- {
+		b := s.beacons.get(uint32(e))
+		if b == nil {
+			continue // an epoch without f+1 reveals
+		}
+		if b.At <= a.At {
+			break
+		}
+		first = b
+	}
+	if first == nil {
+		return nil, false
+	}
+	return Sample(service, epoch, first.Value, a.Count, uint32(v.SampleK)), true
+}
+
 // drawPanel seats up to m voters for an epoch by stake-weighted sortition: one
 // seat per organisation, none for the client's and the provider's, and at most a
 // third of the seats for fresh voters. The result ascends.

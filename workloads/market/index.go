@@ -21,7 +21,9 @@ type index struct {
 	queue    expiryHeap
 }
 
-func (x *index) attach(s *State) {
+// reset empties the index.
+func (x *index) reset() {
+	x.voters, x.queue = nil, nil
 	x.byKey = make(map[Key]uint64)
 	x.classes = make(map[uint16]*idSet)
 	x.bidders = make(map[ID][]uint64)
@@ -29,6 +31,11 @@ func (x *index) attach(s *State) {
 	x.granted = make(map[uint64][]ID)
 	x.sites = make(map[uint32][]ID)
 	x.params = make([][]uint64, len(paramTable))
+}
+
+// attach makes the index follow the tables.
+func (x *index) attach(s *State) {
+	x.reset()
 	s.accounts.added = func(k uint64, a *Account) {
 		x.byKey[a.Key] = k
 		if a.Has(Voter) {

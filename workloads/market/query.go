@@ -29,6 +29,7 @@ const (
 	QueryParams                          // nothing
 	QueryTotals                          // nothing
 	QueryRoot                            // nothing
+	QuerySample                          // service id, epoch u32
 
 	QueryProof QueryKind = 0x80
 )
@@ -235,6 +236,14 @@ func (s *State) answerQuery(kind QueryKind, in, out *codec) uint8 {
 		if in.done() {
 			root := Hash(s.Root())
 			out.hash(&root)
+			return queryFound
+		}
+	case QuerySample:
+		var e uint32
+		in.id(&id)
+		in.u32(&e)
+		if units, ok := s.SampleOf(id, e); in.done() && ok {
+			list(out, &units, 1<<16-1, 4, func(c *codec, v *uint32) { c.u32(v) })
 			return queryFound
 		}
 	default:

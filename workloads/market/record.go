@@ -414,7 +414,7 @@ func (v *Channel) fields(c *codec) {
 	c.u64(&v.Paid)
 }
 
-// Anchor is a row of table 0E under (site, slot).
+// Anchor is a row of table 0E under (site, slot). At is its position in the order.
 type Anchor struct {
 	Gateway  uint64
 	SlotMS   uint32
@@ -422,7 +422,7 @@ type Anchor struct {
 	Root     Hash
 	Sum      int64
 	Min, Max int32
-	Time     uint64
+	Time, At uint64
 }
 
 func (a *Anchor) fields(c *codec) {
@@ -434,6 +434,7 @@ func (a *Anchor) fields(c *codec) {
 	c.i32(&a.Min)
 	c.i32(&a.Max)
 	c.u64(&a.Time)
+	c.u64(&a.At)
 }
 
 // Clock is the one row of table 19: the ledger's time and what goes with it.
@@ -483,15 +484,17 @@ func (v *Share) fields(c *codec) {
 	c.u32(&v.Withheld)
 }
 
-// Beacon is the value of an epoch, in table 17 under the epoch.
+// Beacon is the value of an epoch, in table 17 under the epoch. At is the position
+// in the order at which it was fixed.
 type Beacon struct {
-	Value Hash
-	Time  uint64
+	Value    Hash
+	Time, At uint64
 }
 
 func (v *Beacon) fields(c *codec) {
 	c.hash(&v.Value)
 	c.u64(&v.Time)
+	c.u64(&v.At)
 }
 
 // Broker is a row of the trust list in table 18: valid in [From, Until).

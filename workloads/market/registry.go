@@ -136,7 +136,7 @@ func (s *State) anchorReadings(p *AnchorReadings) Code {
 		return ErrSlotReplay
 	}
 	s.anchors.put(anchorKey{p.Site, p.Slot}, Anchor{
-		Gateway: s.tx.Sender, SlotMS: p.SlotMS, Count: p.Count, Root: p.Root, Sum: p.Sum, Min: p.Min, Max: p.Max, Time: s.Now(),
+		Gateway: s.tx.Sender, SlotMS: p.SlotMS, Count: p.Count, Root: p.Root, Sum: p.Sum, Min: p.Min, Max: p.Max, Time: s.Now(), At: s.position(),
 	})
 	s.sites.put(p.Site, p.Slot)
 	return OK

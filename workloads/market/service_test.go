@@ -481,13 +481,42 @@ func TestUptimeErrors(t *testing.T) {
 	require.Equal(t, uint64(kitBalance+20), d.balance("auditor"))
 }
 
-// TestServiceSite: the active provider anchors its service's data.
-func TestServiceSite(t *testing.T) {
-	d := postService(t, ServicePost{})
+// TestSampleOf: the active provider anchors its service's data, and the first
+// beacon fixed after that draws the sample.
+func TestSampleOf(t *testing.T) {
+	d := postService(t, ServicePost{SampleK: 10, Epochs: 9}, withParam(BeaconEpoch, 1000))
 	d.offer(OK, "p1", 1000, 1000, 9000)
 	anchor := &AnchorReadings{Site: ServiceSite(d.id), Slot: 0, Count: 120, Root: fill32(1)}
 	d.refuse(ErrRole, "p1", anchor)
+	value := func(epoch uint32) Hash { return fill32(byte(epoch) + 1) }
+	fix := func(epoch uint32) Hash {
+		for r := range uint16(2) {
+			reveal := value(epoch)
+			if epoch == 0 {
+				reveal = Hash{}
+			}
+			d.ok(fmt.Sprint("replica", r), &BeaconReveal{epoch, BeaconCommitment(kitChain, epoch+1, r, value(epoch+1)), reveal})
+		}
+		b, _ := d.s.BeaconOf(epoch)
+		return b.Value
+	}
+	fix(0)
 	d.at(1000)
+	fix(1)
 	d.refuse(ErrRole, "p2", anchor)
 	d.ok("p1", anchor)
+	_, ok := d.s.SampleOf(d.id, 0)
+	require.False(t, ok, "the beacon of before the anchor does not count")
+	d.at(2000)
+	want := fix(2)
+	d.at(3000)
+	fix(3)
+	got, ok := d.s.SampleOf(d.id, 0)
+	require.True(t, ok)
+	require.Equal(t, Sample(d.id, 0, want, 120, 10), got)
+	a, err := DecodeAnswer(d.s.Query(NewQuery(QuerySample, d.id, uint32(0))))
+	require.NoError(t, err)
+	require.Len(t, a.Body, 2+4*10)
+	_, ok = d.s.SampleOf(d.id, 1)
+	require.False(t, ok)
 }

@@ -69,7 +69,7 @@ func (s *State) restore(r io.Reader) error {
 	for _, t := range s.tables {
 		t.clear()
 	}
-	s.index.queue = nil
+	s.index.reset()
 	s.tree = NewTree()
 	s.version, s.floor, s.step = version, version, 2*version+1
 	buf := make([]byte, maxRow)

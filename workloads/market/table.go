@@ -317,13 +317,9 @@ func (t *table[K, V]) read(r *bufio.Reader, buf []byte) error {
 	return nil
 }
 
-// clear empties the table, journal included.
+// clear empties the table, journal included. The index over it is the caller's to
+// empty.
 func (t *table[K, V]) clear() {
-	if t.removed != nil {
-		for _, r := range t.rows { //lint:allow determinism the indices end up empty whatever the order
-			t.removed(r.key, &r.val)
-		}
-	}
 	clear(t.rows)
 	clear(t.undo)
 	t.undo, t.head = t.undo[:0], 0
