@@ -127,7 +127,7 @@ func (x *run) outcome(from, to counters) (*result.Outcome, error) {
 	}
 	out := &result.Outcome{Result: r, Load: l, Timeline: x.timeline}
 	stats.Judge(out, stats.DefaultGates)
-	for _, a := range []attachment{x.trace, x.requests} {
+	for _, a := range []attachment{x.trace, x.requests, ChainsOf(x.sim)} {
 		if err := a.attach(out); err != nil {
 			return nil, err
 		}

@@ -34,7 +34,7 @@ func Protocol() protocols.Entry {
 		Paper:      "Castro, Liskov: Practical Byzantine Fault Tolerance and Proactive Recovery, TOCS 2002",
 		Replicas:   func(f int) int { return 3*f + 1 },
 		FaultModel: protocols.Byzantine, Finality: protocols.Immediate, Complete: true,
-		Hosts:       protocols.OnSimulator | protocols.OnTCP,
+		Hosts:       protocols.OnSimulator,
 		Outstanding: 1,
 		Options:     Options(),
 		Messages:    Messages,
