@@ -365,6 +365,11 @@ func (b *builder) peak() ([]Panel, error) {
 	names, series := b.seriesOf(func(g *stats.Group) string {
 		return g.Value("n") + "\x00" + g.Value("workload.rate") + "\x00" + g.Value("clients")
 	}, "workload.rate", "clients", "n", "f")
+	reached := false
+	for _, g := range b.groups {
+		v := stats.Summarise(g.Values(m))
+		reached = reached || g.Saturated() || v.N > 0 && v.Median > float64(capAt)/1e6 || g.Scenario.Workload.Kind == "closed"
+	}
 	for _, name := range names {
 		byN := map[int][]*stats.Group{}
 		for _, g := range series[name] {
@@ -389,6 +394,9 @@ func (b *builder) peak() ([]Panel, error) {
 		p.Series = append(p.Series, s)
 	}
 	b.notes = append(b.notes, fmt.Sprintf("Peak is the highest throughput among the loads that were run whose %s stays at or below %s without saturation.", strings.ToLower(m.Label), capAt))
+	if !reached && len(b.groups) > 0 {
+		b.notes = append(b.notes, "No load that was run is too high: these are lower bounds of the peak.")
+	}
 	return []Panel{p}, nil
 }
 

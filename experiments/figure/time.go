@@ -152,7 +152,7 @@ func (b *builder) timeline() ([]Panel, error) {
 		}
 		highest := map[int]uint64{}
 		for _, row := range tl {
-			if row.Second <= whole {
+			if row.Second < whole {
 				highest[row.Second] = max(highest[row.Second], row.View)
 			}
 		}
@@ -164,11 +164,7 @@ func (b *builder) timeline() ([]Panel, error) {
 		s := Series{Name: name, Line: !steps, Steps: steps, Band: len(g.Records) > 1 && !steps, Silent: true}
 		for _, sec := range sortedKeys(values) {
 			sum := stats.Summarise(values[sec])
-			// A bin is drawn at its end: what is known after it.
 			x := float64(sec) + 0.5
-			if steps {
-				x = float64(sec) + 1
-			}
 			pt := Point{X: x, XLo: x, XHi: x, Y: sum.Median, YLo: sum.Median, YHi: sum.Median, N: sum.N}
 			if s.Band {
 				sort.Float64s(values[sec])

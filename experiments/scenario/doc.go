@@ -13,6 +13,9 @@
 //   - duration is shorthand for window.measure. The warm-up defaults to a tenth
 //     of it, at most 5 s, and the cool-down to a fiftieth, at most 2 s; both come
 //     on top. Fault times count from the start of the run, warm-up included.
+//   - An open load needs as many clients as requests may be in flight. Without
+//     clients there is one per request of a second (64 to 4096), so that a fault of
+//     a second does not make the generator wait; a closed load has 16.
 //   - Rates are kept in millionths of a request per second, because edge
 //     workloads are slower than one request per second.
 //   - A file named by topology or costs enters the canonical form by the hash of

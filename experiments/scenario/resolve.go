@@ -137,6 +137,12 @@ func (s *Scenario) Resolve(c *Catalog) error {
 	if err := s.Options.resolve(entry.Options, s.doc, "options"); err != nil {
 		return err
 	}
+	if s.Clients == 0 {
+		s.Clients = 16
+		if s.Workload.Kind == "open" {
+			s.Clients = int(min(max(s.Workload.Rate.PerSecond(), 64), 4096))
+		}
+	}
 	if s.ClientHosts == 0 {
 		s.ClientHosts = min(4, s.Clients)
 	}

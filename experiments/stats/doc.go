@@ -20,8 +20,8 @@
 //   - An open run is saturated when the backlog grows in both halves, by more than
 //     a hundredth of what was offered and by at least ten requests, or when more
 //     than a hundredth of the requests failed or timed out.
-//   - In the simulator the generator costs nothing of its own: it is late only
-//     because all clients wait for the system under test. There a late generator
-//     of a saturated run is reported as saturated, not as invalid, as long as the
-//     client hosts are below 80 % utilisation.
+//   - In the simulator the generator is late only because all clients wait. That is
+//     excused, and the run called saturated instead of invalid, only where a replica
+//     kept a core busy for nine tenths of the run. Otherwise there were simply too
+//     few clients, and the limit that was measured is theirs.
 package stats

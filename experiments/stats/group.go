@@ -101,6 +101,9 @@ func (g *Group) Value(path string) string {
 	case "workload.kind":
 		return s.Workload.Kind
 	case "workload.rate":
+		if s.Workload.Rate == 0 {
+			return "" // closed
+		}
 		return s.Workload.Rate.String()
 	}
 	return ""

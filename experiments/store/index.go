@@ -22,6 +22,7 @@ var indexColumns = []struct {
 	{"config_hash", func(r *Record) string { return r.Manifest.ConfigHash }},
 	{"state", func(r *Record) string { return r.Manifest.State }},
 	{"reason", func(r *Record) string { return r.Manifest.Reason }},
+	{"run", func(r *Record) string { return r.Manifest.Run }},
 	{"axes", func(r *Record) string { return axesText(r.Manifest.Axes) }},
 	{"mode", func(r *Record) string { return r.Manifest.Mode }},
 	{"seed", func(r *Record) string { return strconv.FormatInt(r.Manifest.Seed, 10) }},
@@ -103,13 +104,13 @@ func axesText(axes []Axis) string {
 	return strings.Join(parts, " ")
 }
 
-// Order sorts records by protocol, size, coordinates and seed, so that tables
+// Order sorts records by run, protocol, size, coordinates and seed, so that tables
 // read well and do not depend on when a cell was recorded.
 func Order(records []*Record) {
 	key := func(r *Record) []any {
-		k := []any{"", 0, "", r.Manifest.Seed, r.Manifest.Cell}
+		k := []any{r.Manifest.Run, "", 0, "", r.Manifest.Seed, r.Manifest.Cell}
 		if r.Result != nil {
-			k[0], k[1] = r.Result.Protocol, r.Result.N
+			k[1], k[2] = r.Result.Protocol, r.Result.N
 		}
 		var b strings.Builder
 		for _, a := range r.Manifest.Axes {
@@ -117,7 +118,7 @@ func Order(records []*Record) {
 				fmt.Fprintf(&b, "%s=%s ", a.Path, sortable(a.Value))
 			}
 		}
-		k[2] = b.String()
+		k[3] = b.String()
 		return k
 	}
 	sort.SliceStable(records, func(i, j int) bool {
@@ -199,6 +200,9 @@ func IndexBench(records []*Record) []byte {
 		}
 		x := r.Result
 		fmt.Fprintf(&b, "BenchmarkCell/protocol=%s/n=%d/f=%d/workload=%s", benchName(x.Protocol), x.N, x.F, benchName(x.Workload))
+		if r.Manifest.Run != "" {
+			fmt.Fprintf(&b, "/run=%s", benchName(r.Manifest.Run))
+		}
 		for _, a := range r.Manifest.Axes {
 			if a.Path != "seed" && a.Path != "protocol" && a.Path != "n" && a.Path != "f" && a.Path != "workload.app" {
 				fmt.Fprintf(&b, "/%s=%s", benchName(a.Path), benchName(a.Value))
