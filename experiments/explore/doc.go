@@ -28,8 +28,17 @@
 // has either Byzantine replicas or an unreliable network, since both at once is
 // anarchy. Any number of replicas may crash and keep their disk.
 //
+// All replicas must catch up, too: every correct one must come as far as the
+// first one had when the last request was answered. If it does not by itself, more
+// requests are offered, since a replica that fell behind unnoticed learns from
+// traffic that it did.
+//
 // A campaign is a sample. It says how many schedules ran per strategy, and never
-// that it was exhaustive. It draws at random: schedules with a guaranteed
-// probability of finding a bug of given depth (PCTCP) are not among the
-// strategies.
+// that it was exhaustive. Not among the strategies are twins (two instances with
+// one identity), schedules with a guaranteed probability of finding a bug of given
+// depth (PCTCP), and faults that wait for an event.
+//
+// Topologies whose links are slower than 10 Mbit/s are not drawn: with the timers
+// of a cluster their queues grow without end, whatever the schedule. Narrowband
+// radio is studied with timers that are made for it.
 package explore

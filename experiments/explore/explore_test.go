@@ -38,7 +38,7 @@ func testCatalog() *scenario.Catalog {
 			entry("cft", protocols.Crash, func(f int) int { return 2*f + 1 }),
 			entry("xft", protocols.CrossFault, func(f int) int { return 2*f + 1 }),
 		),
-		Attacks:    []protocols.Attack{{Name: "silent"}, {Name: "byzzfuzz"}, {Name: "twins"}, {Name: "mutate"}},
+		Attacks:    []protocols.Attack{{Name: "silent"}, {Name: "byzzfuzz"}, {Name: "mutate"}},
 		Apps:       []scenario.App{{Name: "micro"}, {Name: "kv"}, {Name: "market"}},
 		Topologies: []string{"lan", "metro"},
 		Profiles:   []string{"pi"},
@@ -143,7 +143,7 @@ func TestDrawnScenarioSurvivesItsFile(t *testing.T) {
 func TestStrategiesAreChecked(t *testing.T) {
 	for _, tt := range []struct{ protocol, strategy, want string }{
 		{"bft", "swarn", `unknown strategy "swarn"; did you mean "swarm"?`},
-		{"cft", "twins", "strategy twins does not apply to cft: it does not withstand Byzantine replicas"},
+		{"cft", "byzzfuzz", "strategy byzzfuzz does not apply to cft: it does not withstand Byzantine replicas"},
 		{"nft", "swarm", `unknown protocol "nft"`},
 	} {
 		_, err := NewSpace(testCatalog(), tt.protocol, tt.strategy)

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/edgebft/edgebft/netsim/observe"
 	"github.com/edgebft/edgebft/protocols"
 	"github.com/edgebft/edgebft/workloads/load"
 )
@@ -19,8 +20,13 @@ type pacer struct {
 	generator func(env protocols.LoadEnv, clients int) (load.Generator, error)
 	think     time.Duration
 	until     protocols.Time
+	left      int // bounds what is submitted, if not 0
 	// done is called once, when load is no longer offered and all is answered.
 	done func()
+	// history, if not nil, is told what the clients, from first on, ask for and
+	// are told.
+	history *observe.History
+	first   protocols.NodeID
 
 	env      protocols.LoadEnv
 	gen      load.Generator
@@ -33,6 +39,17 @@ type pacer struct {
 	submitted, answered int
 	// retransmissions is the total that clients report.
 	retransmissions int
+}
+
+// again offers some more requests, without think time, after everything was
+// answered: a replica that fell behind learns from traffic that it did, and
+// catches up at the next checkpoint at the latest.
+func (p *pacer) again(now protocols.Time, requests int) {
+	p.finished, p.until, p.left, p.think = false, never, requests, 0
+	for i := range p.next {
+		p.next[i] = now
+	}
+	p.env.WakeAt(now)
 }
 
 // Start implements protocols.Load.
@@ -63,7 +80,15 @@ func (p *pacer) Wake(now protocols.Time) {
 		p.next[i], p.ops[i] = never, op
 		p.open++
 		p.submitted++
+		if p.history != nil {
+			p.history.Invoked(now, p.first+protocols.NodeID(i), uint64(p.submitted), op)
+		}
 		p.env.Invoke(i, uint64(p.submitted), op)
+		if p.left > 0 {
+			if p.left--; p.left == 0 {
+				p.until = now // enough
+			}
+		}
 	}
 	p.schedule(now)
 }
@@ -72,6 +97,9 @@ func (p *pacer) Wake(now protocols.Time) {
 func (p *pacer) Completed(client int, c protocols.Completion) {
 	now := p.env.Now()
 	p.gen.Result(client, now, p.ops[client], c.Result)
+	if p.history != nil {
+		p.history.Completed(now, p.first+protocols.NodeID(client), c.ID, c.Result)
+	}
 	p.open--
 	p.answered++
 	p.retransmissions += c.Retransmissions

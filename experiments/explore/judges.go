@@ -1,0 +1,71 @@
+package explore
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/edgebft/edgebft/netsim/observe"
+	"github.com/edgebft/edgebft/protocols"
+	"github.com/edgebft/edgebft/workloads/kv"
+)
+
+// judges watch one run: the invariants of the replicated order, and the
+// histories of the correct clients against it. (Liveness is the business of
+// simulation.run, which knows the phases.)
+type judges struct {
+	checker *observe.Checker
+	history *observe.History
+	// blind: a Byzantine client takes part, after whose requests replies are
+	// compared no more.
+	blind bool
+}
+
+func newJudges(x *simulation) *judges {
+	j := new(judges)
+	for id := range x.lies {
+		j.blind = j.blind || id.IsClient()
+	}
+	h := observe.HistoryConfig{First: protocols.FirstClient, NewApplication: x.config.NewApplication}
+	if x.s.Checks.Linearizability && x.s.Workload.App == "kv" {
+		h.Windows = observe.NewWindows(registers, x.s.Checks.Timeout.Std(), x.s.Checks.Timeout.Std())
+	}
+	j.history = observe.NewHistory(h)
+	j.checker = observe.New(observe.Config{
+		N: x.s.N, Finality: x.tables.entry.Finality, StopAtFirst: true, History: j.history,
+		Correct: func(id protocols.NodeID) bool { return x.lies[id] == nil },
+	})
+	return j
+}
+
+// finish turns what the checkers could not decide into a verdict.
+func (j *judges) finish(out *Outcome) {
+	r := j.checker.Report()
+	if r.Linearizable == observe.Undecided && !j.blind {
+		out.Verdict, out.Invariant = Undecided, observe.Linearizable
+		out.Detail = strings.Join(append(r.Notes, r.Unchecked...), "; ")
+	}
+}
+
+// registers is the sequential specification of the registers of package kv.
+var registers = observe.Model{
+	Key: func(op []byte) (string, bool) {
+		in, err := kv.DecodeInput(op)
+		return strconv.FormatUint(uint64(in.Key), 10), err == nil
+	},
+	Init: func(string) any { return kv.Initial },
+	Step: func(state any, op, result []byte) (bool, any) {
+		in, out, err := kv.Decode(op, result)
+		if err != nil {
+			return false, state
+		}
+		return kv.Step(state.(uint64), in, out)
+	},
+	After: func(op, result []byte) (any, bool) {
+		in, out, err := kv.Decode(op, result)
+		if err != nil || out.Unknown {
+			return nil, false
+		}
+		legal, after := kv.Step(out.Previous, in, out)
+		return after, legal
+	},
+}

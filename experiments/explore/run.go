@@ -1,0 +1,397 @@
+package explore
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/edgebft/edgebft/experiments/scenario"
+	"github.com/edgebft/edgebft/netsim"
+	"github.com/edgebft/edgebft/netsim/profile"
+	"github.com/edgebft/edgebft/netsim/topology"
+	"github.com/edgebft/edgebft/protocols"
+	"github.com/edgebft/edgebft/protocols/adversary"
+	"github.com/edgebft/edgebft/workloads/kv"
+	"github.com/edgebft/edgebft/workloads/load"
+	"github.com/edgebft/edgebft/workloads/micro"
+)
+
+// Simulator runs scenarios in netsim. It keeps the read-only tables that runs
+// share: topologies, profiles, message tables. One worker has one.
+type Simulator struct {
+	catalog    *scenario.Catalog
+	topologies map[string]*topology.Topology
+	profiles   map[string]*profile.Profile
+	protocols  map[string]*protocolTables
+}
+
+// protocolTables are what all runs of a protocol share.
+type protocolTables struct {
+	entry    *protocols.Entry
+	messages *protocols.MessageTable
+	attacks  map[string]*protocols.Attack
+}
+
+// NewSimulator returns a runner for the scenarios of a catalog.
+func NewSimulator(c *scenario.Catalog) *Simulator {
+	return &Simulator{
+		catalog:    c,
+		topologies: make(map[string]*topology.Topology),
+		profiles:   make(map[string]*profile.Profile),
+		protocols:  make(map[string]*protocolTables),
+	}
+}
+
+func (r *Simulator) protocol(name string) (*protocolTables, error) {
+	if t := r.protocols[name]; t != nil {
+		return t, nil
+	}
+	e, err := r.catalog.Registry.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	t := &protocolTables{entry: e, messages: e.Messages(), attacks: make(map[string]*protocols.Attack)}
+	generic := adversary.All(t.messages)
+	for _, list := range [][]protocols.Attack{generic, e.Attacks} { // the protocol's own win
+		for i := range list {
+			t.attacks[list[i].Name] = &list[i]
+		}
+	}
+	r.protocols[name] = t
+	return t, nil
+}
+
+// cached returns m[name], made by load when it is asked for first.
+func cached[T any](m map[string]*T, name string, load func(string) (*T, error)) (*T, error) {
+	if x := m[name]; x != nil {
+		return x, nil
+	}
+	x, err := load(name)
+	if err == nil {
+		m[name] = x
+	}
+	return x, err
+}
+
+// simulation is one run.
+type simulation struct {
+	s        *scenario.Scenario
+	tables   *protocolTables
+	topology *topology.Topology
+	sim      *netsim.Sim
+	config   protocols.Config
+	lies     map[protocols.NodeID]protocols.Adversary
+	progress *progress
+	judges   *judges
+	loads    []*pacer
+	pending  int // loads that are not done
+	// target is the index up to which every correct replica has to come: what the
+	// first had executed when all original requests were answered. Later ones may
+	// be missing for ever, for a Byzantine primary may always leave one replica out
+	// until the next checkpoint.
+	target  uint64
+	stopped bool // a checker has seen enough
+	err     error
+}
+
+// Run implements Runner.
+func (r *Simulator) Run(s *scenario.Scenario) (Outcome, error) {
+	x := &simulation{s: s, lies: make(map[protocols.NodeID]protocols.Adversary), progress: newProgress(s.N)}
+	if err := r.build(x); err != nil {
+		return Outcome{}, err
+	}
+	return x.run()
+}
+
+// build makes the simulation of a scenario.
+func (r *Simulator) build(x *simulation) error {
+	s := x.s
+	var err error
+	if x.tables, err = r.protocol(s.Protocol); err != nil {
+		return err
+	}
+	if x.topology, err = cached(r.topologies, s.Topology, topology.Load); err != nil {
+		return err
+	}
+	var costs *profile.Profile
+	if s.Costs != "none" {
+		if costs, err = cached(r.profiles, s.Costs, profile.Load); err != nil {
+			return err
+		}
+	}
+	x.config = protocols.Config{
+		Cluster: uint64(s.Seed) + 1, N: s.N, F: s.F, Replicas: protocols.Replicas(s.N),
+		Options: s.Options.Resolved, NewApplication: application(s),
+	}
+	if err := x.adversaries(); err != nil {
+		return err
+	}
+	x.judges = newJudges(x)
+	cfg := netsim.Config{
+		Seed: uint64(s.Seed), Cluster: x.config.Cluster, Table: x.tables.messages,
+		Topology: x.topology, Profile: costs,
+		Datagram:   netsim.Impairments{DuplicatePPM: int64(s.Duplicate), ReorderPPM: int64(s.Reorder), Window: window},
+		Wire:       s.Wire,
+		RealCrypto: s.Crypto == "real",
+		Observers:  []protocols.Observer{x.progress, x.judges.checker},
+		NoRing:     true,
+	}
+	for i := range s.Faults {
+		cfg.Interactive = cfg.Interactive || leads(&s.Faults[i])
+	}
+	switch s.Transport {
+	case "datagram":
+		cfg.Transport = netsim.Datagram
+	case "tcp":
+		cfg.Transport = netsim.TCP
+	}
+	if s.Loss > 0 {
+		cfg.Faults = append(cfg.Faults, netsim.Fault{Kind: netsim.FaultLoss, PPM: int64(s.Loss)})
+	}
+	for i := range s.Faults {
+		if leads(&s.Faults[i]) {
+			continue // injected when it is known who leads
+		}
+		f, err := netFault(&s.Faults[i], s.N)
+		if err != nil {
+			return err
+		}
+		cfg.Faults = append(cfg.Faults, f)
+	}
+	if x.sim, err = netsim.New(cfg); err != nil {
+		return err
+	}
+	if err := x.replicas(); err != nil {
+		return err
+	}
+	return x.clients()
+}
+
+// application returns the constructor of the replicated application.
+func application(s *scenario.Scenario) func() protocols.Application {
+	if s.Workload.App == "kv" {
+		return func() protocols.Application { return kv.New(s.Workload.Keys) }
+	}
+	return func() protocols.Application { return micro.New(micro.Config{ReplyBytes: int(s.Workload.ReplyBytes)}) }
+}
+
+// adversaries builds the Byzantine nodes.
+func (x *simulation) adversaries() error {
+	for i := range x.s.Adversaries {
+		a := &x.s.Adversaries[i]
+		attack := x.tables.attacks[a.Attack]
+		if attack == nil {
+			return fmt.Errorf("attack %q cannot be built for %s", a.Attack, x.s.Protocol)
+		}
+		peers := protocols.Group(nodeIDs(a.Nodes))
+		for _, id := range peers {
+			c := x.config
+			c.Self = id
+			x.lies[id] = attack.New(&c, a.Options.Resolved, peers)
+			if id.IsReplica() {
+				x.progress.faulty[id] = true
+			}
+		}
+	}
+	return nil
+}
+
+func (x *simulation) host(places []int, i int) (netsim.HostID, error) {
+	return x.sim.AddHost(netsim.HostSpec{Place: places[i%len(places)], Cores: x.s.Cores})
+}
+
+func (x *simulation) replicas() error {
+	for id := range protocols.NodeID(x.s.N) {
+		host, err := x.host(x.topology.Replicas, int(id))
+		if err != nil {
+			return err
+		}
+		c := x.config
+		c.Self = id
+		entry := x.tables.entry
+		if _, err := x.sim.AddNode(netsim.NodeSpec{
+			ID: id, Host: host, Adversary: x.lies[id],
+			New: func() []protocols.Node { return entry.NewReplica(&c) },
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clients puts the clients on their hosts: Byzantine ones alone, the others
+// together in runs of consecutive numbers.
+func (x *simulation) clients() error {
+	per := max(1, (x.s.Clients+x.s.ClientHosts-1)/x.s.ClientHosts)
+	for first := 0; first < x.s.Clients; {
+		id := protocols.FirstClient + protocols.NodeID(first)
+		count := 1
+		if x.lies[id] == nil {
+			for count < per && first+count < x.s.Clients && x.lies[id+protocols.NodeID(count)] == nil {
+				count++
+			}
+		}
+		if err := x.pool(id, count); err != nil {
+			return err
+		}
+		first += count
+	}
+	return nil
+}
+
+func (x *simulation) pool(first protocols.NodeID, count int) error {
+	host, err := x.host(x.topology.Clients, int(first-protocols.FirstClient))
+	if err != nil {
+		return err
+	}
+	p := &pacer{think: x.s.Workload.Think.Std(), until: protocols.Time(x.s.Window.Total()), generator: x.generator, done: func() {}}
+	if x.lies[first] == nil { // nobody waits for a Byzantine client
+		x.pending++
+		p.done = func() { x.pending-- }
+		p.history, p.first = x.judges.history, first
+		x.loads = append(x.loads, p)
+	}
+	entry := x.tables.entry
+	return x.sim.AddClients(netsim.ClientsSpec{
+		Host: host, First: first, Count: count, Load: p, Adversary: x.lies[first], Outstanding: entry.Outstanding,
+		New: func(id protocols.NodeID) protocols.Client {
+			c := x.config
+			c.Self = id
+			return entry.NewClient(&c)
+		},
+	})
+}
+
+// generator makes the operations of a process of clients.
+func (x *simulation) generator(env protocols.LoadEnv, clients int) (load.Generator, error) {
+	a, b := env.Stream("operations")
+	w := &x.s.Workload
+	var g load.Generator
+	var err error
+	if w.App == "kv" {
+		g, err = kv.NewGenerator(kv.Mix{Get: 2, Put: 2, CAS: 1}, w.Keys, clients, func(u uint64) int { return int(u % uint64(w.Keys)) }, a, b)
+	} else {
+		g, err = micro.NewGenerator(int(w.RequestBytes), clients, a, b)
+	}
+	if err != nil {
+		x.err = err
+		x.sim.Stop("no generator")
+		return nil, err
+	}
+	return g, nil
+}
+
+// run lets the faults play, calms the network and waits for the answers.
+func (x *simulation) run() (Outcome, error) {
+	total := x.s.Window.Total()
+	calm := CalmAt(x.s)
+	err := x.play(max(total, calm))
+	bound := x.s.Checks.LivenessBound.Std()
+	end := protocols.Time(max(total, calm) + bound)
+	exhausted := false
+	step := firstSlice
+	for slice, round := 0, 0; err == nil && !x.stopped && !exhausted && !x.settled() && x.sim.Now() < end; slice++ {
+		if x.pending == 0 && step > settling {
+			x.again(1 << min(round, 8))
+			round, step = round+1, firstSlice
+		}
+		err = x.advance(min(end, x.sim.Now().Add(step)))
+		step = max(firstSlice, min(2*step, bound/64))
+		exhausted = slice%8 == 7 && x.sim.Stats().Events > Budget
+	}
+	if x.err != nil {
+		return Outcome{}, x.err
+	}
+	stats := x.sim.Stats()
+	out := Outcome{Node: protocols.Nobody, At: stats.Now, Virtual: time.Duration(stats.Now), Events: stats.Events, TraceHash: stats.TraceHash}
+	for _, l := range x.loads {
+		out.Requests += l.submitted
+		out.Answered += l.answered
+	}
+	if err != nil {
+		out.Verdict, out.Invariant, out.Detail = Violation, "contract", err.Error()
+		return out, nil
+	}
+	if found := x.sim.Finish(); len(found) > 0 {
+		v := found[0]
+		out.Verdict, out.Invariant, out.At, out.Node, out.Detail = Violation, v.Invariant, v.At, v.Node, v.Detail
+		return out, nil
+	}
+	switch {
+	case exhausted:
+		out.Verdict, out.Invariant = Undecided, "budget"
+		out.Detail = fmt.Sprintf("%d events and still %d requests unanswered (%s)", out.Events, out.Requests-out.Answered, x.progress)
+	case x.pending > 0:
+		out.Verdict, out.Invariant = NoProgress, "liveness"
+		out.Detail = fmt.Sprintf("%d of %d requests unanswered %s after the network calmed (%s)", out.Requests-out.Answered, out.Requests, x.s.Checks.LivenessBound, x.progress)
+	case !x.settled():
+		out.Verdict, out.Invariant, out.Node = NoProgress, "convergence", x.progress.behind(x.target)
+		out.Detail = fmt.Sprintf("replica %d did not catch up within %s after the network calmed (%s)", out.Node, x.s.Checks.LivenessBound, x.progress)
+	default:
+		x.judges.finish(&out)
+	}
+	return out, nil
+}
+
+// Budget bounds the events of one run, roughly. A run that needs more is
+// undecided.
+const Budget = 5_000_000
+
+const (
+	// firstSlice is how long a run goes on at first before it is looked at again.
+	firstSlice = time.Millisecond
+	// settling is how long a replica may be behind after the last answer before
+	// more load is offered.
+	settling = 50 * time.Millisecond
+)
+
+// again offers more load.
+func (x *simulation) again(requests int) {
+	for _, l := range x.loads {
+		x.pending++
+		l.again(x.sim.Now(), requests)
+	}
+}
+
+// settled reports whether every request of a correct client is answered and every
+// correct replica has come as far as the first one had when that was so first.
+func (x *simulation) settled() bool {
+	if x.pending > 0 {
+		return false
+	}
+	if x.target == 0 {
+		x.target = x.progress.most()
+	}
+	return x.progress.behind(x.target) == protocols.Nobody
+}
+
+// play runs until the load and the faults are over, and injects the faults that
+// strike whoever leads.
+func (x *simulation) play(until time.Duration) error {
+	for i := range x.s.Faults { // in the order of their times
+		f := x.s.Faults[i]
+		if !leads(&f) {
+			continue
+		}
+		if err := x.advance(protocols.Time(f.At)); err != nil || x.stopped {
+			return err
+		}
+		primary := x.progress.primary
+		f.Nodes, f.From, f.To = withPrimary(f.Nodes, primary), withPrimary(f.From, primary), withPrimary(f.To, primary)
+		nf, err := netFault(&f, x.s.N)
+		if err == nil {
+			err = x.sim.Inject(nf)
+		}
+		if err != nil {
+			x.err = err
+			return err
+		}
+	}
+	return x.advance(protocols.Time(until))
+}
+
+// advance runs to a time, unless a checker stops the run before.
+func (x *simulation) advance(to protocols.Time) error {
+	err := x.sim.Run(to)
+	x.stopped = x.stopped || err == nil && x.sim.Now() < to
+	return err
+}
