@@ -29,7 +29,8 @@
 // fault (101); signatures nobody asked for are refused like missing ones (112).
 // Unknown kinds, modes, mechanisms, schemes, verdicts and role bits in a payload
 // are encoding faults (101), save the topic's kind, which has a code of its own.
-// The only signature scheme is number 1.
+// The only signature scheme is number 1. A ClockTick that was refused did not use
+// its number up: the next one carries it again.
 //
 // ParamSet carries its m or more signatures all in the administrator's role, the
 // sender's among them; too few is 112, a signer who is no administrator 111, an

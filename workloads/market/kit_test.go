@@ -18,7 +18,6 @@ type kit struct {
 	scheme  protocols.AppScheme
 	s       *State
 	monitor Monitor
-	tick    uint64
 	last    []byte // result of the last transaction
 	op      []byte // the last transaction
 }

@@ -417,7 +417,7 @@ func TestRollback(t *testing.T) {
 		compare := func() {
 			v, root := c.s.Version(), c.s.Root()
 			if old, ok := roots[v]; ok {
-				require.Equal(t, old, root, "version %d", v)
+				require.Equal(rt, old, root, "version %d", v)
 			}
 			roots[v] = root
 		}
@@ -445,34 +445,34 @@ func TestRollback(t *testing.T) {
 				c.s.Release(floor)
 			case 1:
 				var snap bytes.Buffer
-				require.NoError(t, c.s.Snapshot(&snap))
+				require.NoError(rt, c.s.Snapshot(&snap))
 				other, err := New(chanceGenesis())
-				require.NoError(t, err)
-				require.NoError(t, other.Restore(bytes.NewReader(snap.Bytes())))
-				require.Equal(t, c.s.Root(), other.Root())
-				require.Equal(t, c.s.Version(), other.Version())
+				require.NoError(rt, err)
+				require.NoError(rt, other.Restore(bytes.NewReader(snap.Bytes())))
+				require.Equal(rt, c.s.Root(), other.Root())
+				require.Equal(rt, c.s.Version(), other.Version())
 				var again bytes.Buffer
-				require.NoError(t, other.Snapshot(&again))
-				require.Equal(t, snap.Bytes(), again.Bytes())
+				require.NoError(rt, other.Snapshot(&again))
+				require.Equal(rt, snap.Bytes(), again.Bytes())
 				c.s = other
 				floor = other.Version()
 			default:
 				if floor > 0 {
-					require.Error(t, c.s.Rollback(floor-1))
+					require.Error(rt, c.s.Rollback(floor-1))
 				}
-				require.Error(t, c.s.Rollback(c.s.Version()+1))
-				require.NoError(t, c.s.Rollback(rapid.Uint64Range(floor, c.s.Version()).Draw(rt, "back to")))
+				require.Error(rt, c.s.Rollback(c.s.Version()+1))
+				require.NoError(rt, c.s.Rollback(rapid.Uint64Range(floor, c.s.Version()).Draw(rt, "back to")))
 				compare()
-				require.NoError(t, Check(c.s))
+				require.NoError(rt, Check(c.s))
 			}
 		}
 		compare()
 		again, err := New(chanceGenesis())
-		require.NoError(t, err)
+		require.NoError(rt, err)
 		for _, op := range log[:c.s.Version()] {
 			again.Apply(op, c.verify)
 		}
-		require.Equal(t, again.Root(), c.s.Root())
+		require.Equal(rt, again.Root(), c.s.Root())
 	})
 }
 

@@ -25,7 +25,6 @@ type Tree struct {
 	freeInner []uint32
 	freeLeaf  []uint32
 	count     uint64
-	buf       [65]byte
 }
 
 type innerNode struct {
