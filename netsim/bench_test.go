@@ -124,3 +124,19 @@ func cpuTime() time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// BenchmarkSmallRun builds a cluster of four and lets it answer a few requests
+// under faults, as explorations do by the thousand.
+func BenchmarkSmallRun(b *testing.B) {
+	b.ReportAllocs()
+	table := testTable()
+	from := cpuTime()
+	for i := range b.N {
+		s, err := newShapeSim(Config{Seed: uint64(i), Table: table, Topology: jittered(1, 100*us, 50*us, 0), Faults: []Fault{{Kind: FaultPause, At: protocols.Time(ms), For: ms, Nodes: ids(2)}}}, 4, 1, nil)
+		require.NoError(b, err)
+		s.load.max = 10
+		require.NoError(b, s.Run(protocols.Time(20*ms)))
+		require.Len(b, s.samples, 10)
+	}
+	b.ReportMetric(float64(b.N)/(cpuTime()-from).Seconds(), "runs/cpu-s")
+}

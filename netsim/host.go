@@ -38,6 +38,7 @@ type host struct {
 	packet     int64 // largest on the wire
 	lastAdmit  int64 // latest end of an admission
 	current    transmission
+	entries    uint32 // copies that reached the NIC, on a shared host
 }
 
 // proc is a process: a replica or agent with its lanes, or many clients on one

@@ -9,6 +9,7 @@ import (
 // effects is what the active faults do to one message.
 type effects struct {
 	blocked   bool
+	late      bool  // the message departs later than it would
 	until     int64 // clogged until then
 	delay     int64
 	jitter    int64
@@ -83,34 +84,57 @@ func (s *Sim) onDepart(e *event) {
 		s.dropCopy(e.ref, pl, e.dst, DropDown)
 		return
 	}
-	fx := s.linkEffects(src, dst)
-	if fx.blocked {
-		s.dropCopy(e.ref, pl, e.dst, DropPartition)
+	fx, at, ok := s.meetFaults(e.ref, pl, e.dst, &flags)
+	if !ok {
 		return
-	}
-	at := max(s.now, fx.until) + fx.delay
-	if fx.jitter > 0 {
-		at += int64(below(s.draw(drawDelay, e.src, e.dst, pl.counter), uint64(fx.jitter)+1))
-	}
-	if fx.corrupt > 0 && chance(s.draw(drawCorrupt, e.src, e.dst, pl.counter), fx.corrupt) {
-		flags |= flagCorrupt
 	}
 	flags = flags&^(0xff<<16) | (dst.inc&0xff)<<16
-	if flags&flagLoop != 0 {
-		if at > s.now {
-			at = s.inOrder(pl, e.dst, at)
-		} else if last := s.connection(&s.conns, pl, e.dst); *last >= at {
-			at = s.inOrder(pl, e.dst, at)
-		}
-		s.pushArrive(e.ref, pl, e.dst, at, flags)
-		return
-	}
+	fx.late = at > s.now
 	s.fx = fx
-	s.travel(e.ref, pl, e.dst, at+s.path(e.src, e.dst).Floor, flags)
+	s.travel(e.ref, pl, e.dst, at+s.path(e.src, e.dst).Floor, flags, e.seq())
 	s.fx = effects{}
 	if pl.gap > 0 {
 		src.host.current = transmission{src: e.src, dst: e.dst, dep: s.now + pl.gap, copy: s.lastArrive, on: true}
 	}
+}
+
+// meetFaults applies the faults of links to a copy that departs now. It returns
+// when it goes on, or false if it does not.
+func (s *Sim) meetFaults(ref uint32, pl *payload, dst int32, flags *uint32) (fx effects, at int64, ok bool) {
+	if len(s.active) == 0 {
+		return fx, s.now, true
+	}
+	fx = s.linkEffects(s.eps[pl.src].proc, s.eps[dst].proc)
+	if fx.blocked {
+		s.dropCopy(ref, pl, dst, DropPartition)
+		return fx, 0, false
+	}
+	at = max(s.now, fx.until) + fx.delay
+	if fx.jitter > 0 {
+		at += int64(below(s.draw(drawDelay, pl.src, dst, pl.counter), uint64(fx.jitter)+1))
+	}
+	if fx.corrupt > 0 && chance(s.draw(drawCorrupt, pl.src, dst, pl.counter), fx.corrupt) {
+		*flags |= flagCorrupt
+	}
+	return fx, at, true
+}
+
+// passLoop does for a copy between two processes of one host what onDepart does
+// for others: it departs and arrives at one time.
+func (s *Sim) passLoop(ref uint32, pl *payload, dst int32, key uint64, flags *uint32) bool {
+	if s.eps[pl.src].proc.inc&0xff != *flags>>24 {
+		s.dropCopy(ref, pl, dst, DropCrash)
+		return false
+	}
+	_, at, ok := s.meetFaults(ref, pl, dst, flags)
+	if !ok {
+		return false
+	}
+	if at > s.now || *s.connection(&s.conns, pl, dst) >= at {
+		s.pushArrive(ref, pl, dst, s.inOrder(pl, dst, at), *flags|flagLate, uint32(key)&(1<<seqBits-1))
+		return false
+	}
+	return true
 }
 
 // mayArrive checks, in runs with faults, whether a copy still reaches its

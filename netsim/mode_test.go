@@ -8,6 +8,7 @@ import (
 	"github.com/edgebft/edgebft/netsim/profile"
 	"github.com/edgebft/edgebft/protocols"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 // testProfile costs something everywhere, with fractions of nanoseconds.
@@ -70,4 +71,131 @@ func TestModesGiveOneTrace(t *testing.T) {
 			}
 		}
 	}
+}
+
+// chatter is a node with lanes that does a bit of everything, as its random
+// stream decides.
+type chatter struct {
+	env   protocols.Env
+	n     int
+	lanes int
+	left  int
+	timer protocols.TimerID
+}
+
+func (c *chatter) Start(env protocols.Env, _ protocols.Boot) {
+	c.env = env
+	c.timer = env.SetTimer(time.Duration(1+env.Rand().IntN(300_000)), 0, 0)
+}
+
+func (c *chatter) Timeout(protocols.Timer) { c.act() }
+
+func (c *chatter) Receive(e *protocols.Envelope, m protocols.Message, _ protocols.Verdicts) {
+	if x, ok := m.(*msg); ok {
+		c.env.Auth().Digest(x.Data)
+	}
+	if c.env.Rand().IntN(3) == 0 {
+		c.act()
+	}
+}
+
+func (c *chatter) act() {
+	if c.left--; c.left < 0 {
+		return
+	}
+	r := c.env.Rand()
+	m := &msg{tag: []protocols.Tag{tagAsk, tagPropose, tagPrepare, tagCommit}[r.IntN(4)], Seq: r.Uint64() >> r.IntN(64), Data: make([]byte, r.IntN(40)*r.IntN(40)*r.IntN(20))}
+	m.Hash[0] = byte(r.IntN(5))
+	for range 1 + r.IntN(3) {
+		switch r.IntN(9) {
+		case 0, 1:
+			c.env.Multicast(protocols.Replicas(c.n), m)
+		case 2:
+			c.env.Send(protocols.NodeID(r.IntN(c.n)), m)
+		case 3:
+			c.env.Post(r.IntN(c.lanes), m)
+		case 4:
+			c.env.CancelTimer(c.timer)
+			c.timer = c.env.SetTimer(time.Duration(1+r.IntN(500_000)), 1, 2)
+		case 5:
+			c.env.Log(record(m.Seq))
+		case 6:
+			c.env.LogLazily(record(m.Seq))
+		case 7:
+			c.env.Check(m.Seq, make([]protocols.SigCheck, r.IntN(3)))
+		case 8:
+			c.env.Sub("inner").Multicast(protocols.Replicas(c.n), m)
+		}
+	}
+	c.env.SetTimer(time.Duration(1+r.IntN(200_000)), 0, 0)
+}
+
+// Random programs on random hosts and networks have one trace in every mode that
+// is allowed.
+func TestModesAgreeOnRandomPrograms(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(2, 9).Draw(t, "n")
+		lanes := rapid.SampledFrom([]int{1, 1, 2, 3}).Draw(t, "lanes")
+		cores := rapid.SampledFrom([]int{1, 1, 2, 4}).Draw(t, "cores")
+		perHost := rapid.SampledFrom([]int{1, 1, 2}).Draw(t, "nodes per host")
+		places := rapid.IntRange(1, 3).Draw(t, "places")
+		rate := rapid.SampledFrom([]int64{0, 1e7, 1e9, 25e9}).Draw(t, "rate")
+		jitter := rapid.SampledFrom([]time.Duration{0, 1, 10 * us, 3 * ms}).Draw(t, "jitter")
+		costs := rapid.SampledFrom([]int{0, 1, 2}).Draw(t, "costs")
+		seed := rapid.Uint64().Draw(t, "seed")
+		run := func(change func(*Config)) (string, Stats, error) {
+			cfg := Config{Seed: seed, Table: testTable(), Topology: flat(places, 100*us, rate)}
+			if jitter > 0 {
+				cfg.Topology = jittered(places, 100*us, jitter, rate)
+			}
+			switch costs {
+			case 1:
+				cfg.Profile = testProfile()
+			case 2:
+				cfg.Profile = diskProfile()
+			}
+			change(&cfg)
+			s, err := New(cfg)
+			if err != nil {
+				return "", Stats{}, err
+			}
+			var h HostID
+			for i := range n {
+				if i%perHost == 0 {
+					if h, err = s.AddHost(HostSpec{Place: i % places, Cores: cores}); err != nil {
+						return "", Stats{}, err
+					}
+				}
+				if _, err := s.AddNode(NodeSpec{ID: protocols.NodeID(i), Host: h, New: func() []protocols.Node {
+					var out []protocols.Node
+					for range lanes {
+						out = append(out, &chatter{n: n, lanes: lanes, left: 15})
+					}
+					return out
+				}}); err != nil {
+					return "", Stats{}, err
+				}
+			}
+			if err := s.Run(protocols.Time(20 * ms)); err != nil {
+				return "", Stats{}, err
+			}
+			st := s.Stats()
+			return st.TraceHash, st, nil
+		}
+		want, first, err := run(func(c *Config) { c.Mode, c.Streams = Exact, StreamsOff })
+		require.NoError(t, err)
+		for name, change := range map[string]func(*Config){
+			"auto":          func(c *Config) {},
+			"exact streams": func(c *Config) { c.Mode, c.Streams = Exact, StreamsOn },
+			"auto streams":  func(c *Config) { c.Streams = StreamsOn },
+			"binary heap":   func(c *Config) { c.heapQueue = true },
+			"wire":          func(c *Config) { c.Wire = true },
+			"faults ready":  func(c *Config) { c.Interactive = true },
+		} {
+			got, st, err := run(change)
+			require.NoError(t, err, name)
+			require.Equal(t, first.Steps, st.Steps, name)
+			require.Equal(t, want, got, name)
+		}
+	})
 }

@@ -12,6 +12,7 @@ const (
 	flagBad                       // the seal of this copy does not verify
 	flagCorrupt                   // damaged on the way
 	flagTwice                     // the second of a duplicate
+	flagLate                      // a flagLoop copy that a fault held up
 )
 
 // job is a set of copies that enter the NIC by events of their own, each when
@@ -118,44 +119,50 @@ func (s *Sim) transmit(ref uint32, pl *payload, dst int32, ready int64) {
 		flags |= flagBad
 	}
 	if d.host == h {
-		ready = max(ready, s.now)
-		if s.strict {
-			s.q.push(event{at: ready, key: s.tie(pl.src, dst, saltDepart+uint64(pl.lane), ready, pl.seq), src: pl.src, dst: dst, kind: evDepart | flags | flagLoop, ref: ref})
-			return
-		}
-		s.pushArrive(ref, pl, dst, ready, flags|flagLoop)
+		s.pushArrive(ref, pl, dst, max(ready, s.now), flags|flagLoop, s.entry(h, pl))
 		return
 	}
 	if h.tx.busy-ready > h.txLimit {
 		s.dropCopy(ref, pl, dst, DropSendQueue)
 		return
 	}
-	s.launch(ref, pl, dst, h.tx.serve(ready, pl.upQ, pl.upR), flags)
+	s.launch(ref, pl, dst, h.tx.serve(ready, pl.upQ, pl.upR), flags, s.entry(h, pl))
+}
+
+// entry numbers a copy among those that leave at one time on one connection. On
+// a host of one lane the lane's own order says it; where several lanes feed the
+// NIC, the order in which the copies reached it.
+func (s *Sim) entry(h *host, pl *payload) uint32 {
+	if !h.shared {
+		return pl.seq
+	}
+	h.entries++
+	return h.entries
 }
 
 // launch sends a copy, whose last packet departs at dep, over its path.
-func (s *Sim) launch(ref uint32, pl *payload, dst int32, dep int64, flags uint32) {
+func (s *Sim) launch(ref uint32, pl *payload, dst int32, dep int64, flags, seq uint32) {
 	at := dep - pl.gap
 	if s.strict {
-		s.q.push(event{at: max(at, s.now), key: s.tie(pl.src, dst, saltDepart+uint64(pl.lane), at, pl.seq), src: pl.src, dst: dst, kind: evDepart | flags, ref: ref})
+		s.q.push(event{at: max(at, s.now), key: s.tie(pl.src, dst, saltDepart, at, seq), src: pl.src, dst: dst, kind: evDepart | flags, ref: ref})
 		return
 	}
 	path := s.path(pl.src, dst)
-	if s.streams && path.Jitter != nil {
+	if s.streams && path.Jitter != nil && !s.eps[pl.src].host.shared {
 		at += path.Floor - 1
-		s.q.push(event{at: at, key: s.tie(pl.src, dst, saltYield+uint64(pl.lane), at, pl.seq), src: pl.src, dst: dst, kind: evYield | flags, ref: ref})
+		s.q.push(event{at: at, key: s.tie(pl.src, dst, saltYield, at, seq), src: pl.src, dst: dst, kind: evYield | flags, ref: ref})
 		return
 	}
-	s.travel(ref, pl, dst, at+path.Floor, flags)
+	s.travel(ref, pl, dst, at+path.Floor, flags, seq)
 }
 
 // travel adds what chance adds to the minimum delay and schedules the arrival.
 // at is when the first packet would arrive without it.
-func (s *Sim) travel(ref uint32, pl *payload, dst int32, at int64, flags uint32) {
+func (s *Sim) travel(ref uint32, pl *payload, dst int32, at int64, flags, seq uint32) {
 	path := s.path(pl.src, dst)
 	switch s.cfg.Transport {
 	case Datagram:
-		s.fly(ref, pl, dst, path, at, flags)
+		s.fly(ref, pl, dst, path, at, flags, seq)
 		return
 	case TCP:
 		at = s.tcpDelay(pl, dst, path, at)
@@ -163,10 +170,13 @@ func (s *Sim) travel(ref uint32, pl *payload, dst int32, at int64, flags uint32)
 	if path.Jitter != nil {
 		at += path.Jitter.Sample(s.draw(drawJitter, pl.src, dst, pl.counter))
 	}
-	if path.Jitter != nil || s.strict || s.cfg.Transport == TCP {
+	switch {
+	case path.Jitter != nil || s.cfg.Transport == TCP || s.fx.late:
+		at = s.inOrder(pl, dst, at)
+	case s.strict && *s.connection(&s.conns, pl, dst) >= at: // behind one that a fault held up
 		at = s.inOrder(pl, dst, at)
 	}
-	s.pushArrive(ref, pl, dst, at, flags)
+	s.pushArrive(ref, pl, dst, at, flags, seq)
 }
 
 // inOrder keeps the messages of one connection from overtaking each other: the
@@ -217,12 +227,11 @@ func (s *Sim) connectionKey(pl *payload, dst int32) uint64 {
 	return pair(s.eps[pl.src].proc.id, s.eps[dst].proc.id)*8 + uint64(pl.mt.Class)
 }
 
-func (s *Sim) pushArrive(ref uint32, pl *payload, dst int32, at int64, flags uint32) {
-	seq := pl.seq
+func (s *Sim) pushArrive(ref uint32, pl *payload, dst int32, at int64, flags, seq uint32) {
 	if s.cfg.Transport == Datagram { // what was sent at different times may arrive at one
 		seq = uint32(pl.counter)
 	}
-	key := s.tie(pl.src, dst, saltArrive+uint64(pl.lane), at, seq)
+	key := s.tie(pl.src, dst, saltArrive, at, seq)
 	if s.strict {
 		s.lastArrive = abortKey{at, key}
 	}
@@ -311,7 +320,7 @@ func (s *Sim) advance(ref uint32) {
 		at--
 		salt = saltYield
 	}
-	s.q.push(event{at: at, key: s.tie(pl.src, st.dst, salt+uint64(pl.lane), at, pl.seq), src: pl.src, dst: st.dst, kind: evStream, ref: ref})
+	s.q.push(event{at: at, key: s.tie(pl.src, st.dst, salt, at, pl.seq), src: pl.src, dst: st.dst, kind: evStream, ref: ref})
 }
 
 // onStream yields one copy of a stream.
@@ -324,7 +333,8 @@ func (s *Sim) onStream(e *event) {
 		s.streamsSlab.put(e.ref)
 	}
 	if jittered {
-		s.travel(ref, s.payloads.get(ref), dst, e.at+1, 0)
+		pl := s.payloads.get(ref)
+		s.travel(ref, pl, dst, e.at+1, 0, pl.seq)
 		return
 	}
 	s.arrive(ref, e.src, dst, e.key, 0)
@@ -339,8 +349,13 @@ func (s *Sim) arrive(ref uint32, src, dst int32, key uint64, flags uint32) {
 	pl := s.payloads.get(ref)
 	to := &s.eps[dst]
 	p, h := to.proc, to.host
-	if s.strict && !s.mayArrive(ref, pl, src, dst, key, flags) {
-		return
+	if s.strict {
+		if flags&(flagLoop|flagLate) == flagLoop && !s.passLoop(ref, pl, dst, key, &flags) {
+			return
+		}
+		if !s.mayArrive(ref, pl, src, dst, key, flags) {
+			return
+		}
 	}
 	rx := s.now
 	if flags&flagLoop == 0 {

@@ -16,6 +16,9 @@ type event struct {
 	ref      uint32 // handle into a slab
 }
 
+// seq is the part of the key that keeps the order of a channel.
+func (e *event) seq() uint32 { return uint32(e.key) & (1<<seqBits - 1) }
+
 // compare orders two events of one instant. Equal events are a kernel bug: they
 // would make the order depend on insertion.
 func (e *event) compare(o *event) int {

@@ -341,7 +341,7 @@ func (s *Sim) dispatch(e *event) {
 	case evStream:
 		s.onStream(e)
 	case evYield:
-		s.travel(e.ref, s.payloads.get(e.ref), e.dst, e.at+1, e.kind&^0xff)
+		s.travel(e.ref, s.payloads.get(e.ref), e.dst, e.at+1, e.kind&^0xff, e.seq())
 	case evReady:
 		s.runJob(e.ref)
 	case evDepart:

@@ -78,7 +78,7 @@ func isqrt(x uint64) uint64 {
 }
 
 // fly decides the fate of a datagram: lost, delayed, held back, doubled.
-func (s *Sim) fly(ref uint32, pl *payload, dst int32, path *pathInfo, at int64, flags uint32) {
+func (s *Sim) fly(ref uint32, pl *payload, dst int32, path *pathInfo, at int64, flags, seq uint32) {
 	if s.lost(pl, dst, path) {
 		s.dropCopy(ref, pl, dst, DropLoss)
 		return
@@ -91,11 +91,11 @@ func (s *Sim) fly(ref uint32, pl *payload, dst int32, path *pathInfo, at int64, 
 		window := max(int64(d.Window), s.fx.window)
 		at += 1 + int64(below(mix(u+1), uint64(window)))
 	}
-	s.pushArrive(ref, pl, dst, at, flags)
+	s.pushArrive(ref, pl, dst, at, flags, seq)
 	if u := s.draw(drawDuplicate, pl.src, dst, pl.counter); chance(u, d.DuplicatePPM) || s.fx.duplicate > 0 && chance(mix(u), s.fx.duplicate) {
 		pl.refs++
 		window := max(int64(d.Window), s.fx.window)
-		s.pushArrive(ref, pl, dst, at+1+int64(below(mix(u+1), uint64(window))), flags|flagTwice)
+		s.pushArrive(ref, pl, dst, at+1+int64(below(mix(u+1), uint64(window))), flags|flagTwice, seq)
 	}
 }
 
