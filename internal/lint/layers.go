@@ -59,7 +59,7 @@ var layers = []layer{
 	{"nettcp", []string{"protocols", "protocols/auth"}, nil},
 	{"workloads", []string{"protocols"}, []string{msgp, "go.yaml.in/yaml/v3"}},
 	{"experiments", []string{"protocols/...", "abstract/...", "rbft/...", "xpaxos/...", "pag/...", "netsim/...", "nettcp/...", "workloads/..."}, nil},
-	{"cmd", []string{"experiments/..."}, []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"}},
+	{"cmd", []string{"experiments/..."}, []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/anacrolix/chansync", "golang.org/x/sync", "golang.org/x/term"}},
 	{"test", []string{"..."}, nil},
 	{"internal/lint", none, []string{"golang.org/x/tools"}},
 }
