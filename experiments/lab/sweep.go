@@ -312,9 +312,7 @@ func draw(x *opened, o DrawOptions) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, n := range names {
-			written = append(written, filepath.Join(dir, n))
-		}
+		written = append(written, names...)
 	}
 	return written, nil
 }
