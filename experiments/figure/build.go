@@ -132,7 +132,11 @@ func RenderAll(d *Data, style Style, formats ...string) ([]*Rendered, error) {
 		if err != nil {
 			return nil, err
 		}
-		r, err := Render(fig, style, d.Palette(orElse(f.By, "protocol")), formats...)
+		by := orElse(f.By, "protocol")
+		if f.Kind == "bars" {
+			by = "protocol" // the bars of a category are protocols
+		}
+		r, err := Render(fig, style, d.Palette(by), formats...)
 		if err != nil {
 			return nil, err
 		}

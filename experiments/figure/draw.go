@@ -145,20 +145,35 @@ func (d *contents) guide(c *draw.Canvas, g Guide, at func(x, y float64) vg.Point
 	c.FillText(sty, vg.Point{X: end.X - d.style.Font*0.3, Y: min(end.Y, c.Max.Y-sty.Height(g.Label))}, g.Label)
 }
 
+// runs divides the points of a series where its gap says so.
+func (s *Series) runs() [][]Point {
+	var out [][]Point
+	from := 0
+	for i := 1; i <= len(s.Points); i++ {
+		if i == len(s.Points) || s.Gap > 0 && s.Points[i].X-s.Points[i-1].X > s.Gap {
+			out = append(out, s.Points[from:i])
+			from = i
+		}
+	}
+	return out
+}
+
 func (d *contents) band(c *draw.Canvas, s *Series, at func(x, y float64) vg.Point) {
-	if len(s.Points) < 2 {
-		return
-	}
-	var upper, lower []vg.Point
-	for _, p := range s.Points {
-		upper = append(upper, at(p.X, p.YHi))
-		lower = append(lower, at(p.X, p.YLo))
-	}
-	for i := len(lower) - 1; i >= 0; i-- {
-		upper = append(upper, lower[i])
-	}
-	if pts := c.ClipPolygonXY(upper); len(pts) > 2 {
-		c.FillPolygon(lighter(d.palette.look(s.Name).colour, 0.22), pts)
+	for _, run := range s.runs() {
+		if len(run) < 2 {
+			continue
+		}
+		var upper, lower []vg.Point
+		for _, p := range run {
+			upper = append(upper, at(p.X, p.YHi))
+			lower = append(lower, at(p.X, p.YLo))
+		}
+		for i := len(lower) - 1; i >= 0; i-- {
+			upper = append(upper, lower[i])
+		}
+		if pts := c.ClipPolygonXY(upper); len(pts) > 2 {
+			c.FillPolygon(lighter(d.palette.look(s.Name).colour, 0.22), pts)
+		}
 	}
 }
 
@@ -173,15 +188,22 @@ func (d *contents) line(c *draw.Canvas, s *Series, at func(x, y float64) vg.Poin
 		sty.Color = lighter(l.colour, 0.65)
 		sty.Dashes = nil
 	}
-	var pts []vg.Point
-	for i, p := range s.Points {
-		v := at(p.X, p.Y)
-		if s.Steps && i > 0 {
-			pts = append(pts, vg.Point{X: v.X, Y: pts[len(pts)-1].Y})
+	for _, run := range s.runs() {
+		var pts []vg.Point
+		for i, p := range run {
+			v := at(p.X, p.Y)
+			if s.Steps && i > 0 {
+				pts = append(pts, vg.Point{X: v.X, Y: pts[len(pts)-1].Y})
+			}
+			pts = append(pts, v)
 		}
-		pts = append(pts, v)
+		if len(pts) > 1 {
+			c.StrokeLines(sty, c.ClipLinesXY(pts)...)
+		} else if !s.Markers {
+			// A point between two holes would not be seen.
+			drawMarker(c, l.marker, pts[0], d.style.Marker*0.5, sty.Color, sty.Width, false)
+		}
 	}
-	c.StrokeLines(sty, c.ClipLinesXY(pts)...)
 }
 
 func scaled(d []vg.Length, by vg.Length) []vg.Length {
@@ -250,7 +272,9 @@ func (d *contents) bars(c *draw.Canvas, plt *plot.Plot, at func(x, y float64) vg
 				fill = color.RGBA{0xFF, 0xFF, 0xFF, 0xFF}
 			}
 			c.FillPolygon(fill, box)
-			d.hatch(c, l.marker, x0, x1, min(zero, y), max(zero, y))
+			if n > 1 {
+				d.hatch(c, l.marker, x0, x1, min(zero, y), max(zero, y))
+			}
 			c.StrokeLines(draw.LineStyle{Color: l.colour, Width: d.style.Line * 0.7}, append(box, box[0]))
 			mid := (x0 + x1) / 2
 			d.whiskers(c, draw.LineStyle{Color: color.Black, Width: d.style.Line * 0.7}, vg.Point{X: mid, Y: at(0, p.YLo).Y}, vg.Point{X: mid, Y: at(0, p.YHi).Y}, true)

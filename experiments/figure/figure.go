@@ -68,6 +68,9 @@ type Series struct {
 	Thin    bool `json:"thin,omitempty"`
 	// Band fills the area between YLo and YHi.
 	Band bool `json:"band,omitempty"`
+	// Gap, if positive, is the largest horizontal distance that is joined: a
+	// second without data is a hole in the line.
+	Gap float64 `json:"gap,omitempty"`
 	// Silent leaves the series out of the legend.
 	Silent bool `json:"silent,omitempty"`
 }

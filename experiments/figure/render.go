@@ -354,13 +354,14 @@ func (l *layout) verticalLabel(c, data draw.Canvas, label string) {
 		return
 	}
 	sty := l.style.text(1)
-	room := data.Max.Y - data.Min.Y + l.style.Font*2
+	middle := (data.Min.Y + data.Max.Y) / 2
+	room := min(data.Max.Y-data.Min.Y+l.style.Font*2, 2*(c.Max.Y-middle-l.style.Font*0.3))
 	if w := sty.Width(label); w > room {
 		sty.Font.Size *= max(room/w, 0.6)
 	}
 	sty.XAlign, sty.YAlign = text.XCenter, text.YTop
 	sty.Rotation = math.Pi / 2
-	c.FillText(sty, vg.Point{X: c.Min.X + l.style.Font*0.25, Y: (data.Min.Y + data.Max.Y) / 2}, label)
+	c.FillText(sty, vg.Point{X: c.Min.X + l.style.Font*0.25, Y: middle}, label)
 }
 
 func round(v vg.Length) float64 { return math.Round(float64(v)*100) / 100 }

@@ -161,7 +161,7 @@ func (b *builder) timeline() ([]Panel, error) {
 		}
 	}
 	line := func(values map[int][]float64, steps bool) Series {
-		s := Series{Name: name, Line: !steps, Steps: steps, Band: len(g.Records) > 1 && !steps, Silent: true}
+		s := Series{Name: name, Line: !steps, Steps: steps, Band: len(g.Records) > 1 && !steps, Silent: true, Gap: 1.5}
 		for _, sec := range sortedKeys(values) {
 			sum := stats.Summarise(values[sec])
 			x := float64(sec) + 0.5

@@ -2,6 +2,7 @@ package stats
 
 import (
 	"fmt"
+	"sort"
 	"strings"
 
 	"github.com/edgebft/edgebft/experiments/result"
@@ -165,5 +166,22 @@ func PeakBySeed(groups []*Group, cap Metric, capMS float64) map[int64]float64 {
 			}
 		}
 	}
+	return out
+}
+
+// Revisions lists the revisions that ran, in ascending order. Figures of more
+// than one are refused unless mixing is asked for.
+func Revisions(groups []*Group) []string {
+	seen := map[string]bool{}
+	var out []string
+	for _, g := range groups {
+		for _, r := range g.Records {
+			if v := r.Manifest.Revision.String(); !seen[v] {
+				seen[v] = true
+				out = append(out, v)
+			}
+		}
+	}
+	sort.Strings(out)
 	return out
 }

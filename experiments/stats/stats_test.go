@@ -188,6 +188,7 @@ func groups(t *testing.T, text string) (*suite.Suite, []*Group) {
 func TestClaimsAndThresholds(t *testing.T) {
 	s, g := groups(t, suiteText)
 	require.Len(t, g, 6)
+	require.Equal(t, []string{"unknown"}, Revisions(g))
 	require.Len(t, g[0].Records, 6)
 	require.True(t, Select(g, suite.Match{"protocol": "alpha", "workload.rate": "20k/s"})[0].Saturated())
 	require.Equal(t, "alpha rate=500/s", g[0].Label())
