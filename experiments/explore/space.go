@@ -323,9 +323,9 @@ func (sp *Space) cluster(s *scenario.Scenario, st Strategy, d draw) time.Duratio
 	return horizon
 }
 
-// options draws the parameters of a protocol or an attack: half of them keep
-// their default, so that every one is seen alone; the others prefer small values,
-// where buffers wrap, checkpoints are taken and states are transferred.
+// options draws the parameters of a protocol or an attack: many keep their
+// default, so that every one is seen alone; the others prefer small values, where
+// buffers wrap, checkpoints are taken and states are transferred.
 //
 // Times have one scale per schedule, mostly small, and vary by a factor of four
 // around it: timers are too short or too long for the network, together and
@@ -349,7 +349,11 @@ func options(decl []protocols.Option, scale int64, d draw) map[string]string {
 			v -= v % int64(time.Microsecond)
 			v = max(o.Min, min(v, o.Max))
 		default:
+			change = !d.oneIn(4)
 			v = d.spread(o.Min, min(o.Max, max(o.Min+15, o.Default)))
+			if o.Name == "limit" { // bounds what an attack sends in all
+				change, v = true, d.spread(o.Min, min(o.Max, o.Min+500))
+			}
 		}
 		if change && v != o.Default {
 			set[o.Name] = word(o, v)
