@@ -134,7 +134,11 @@ func (o *Orderer) fallBehind(seq uint64, d protocols.Digest) {
 // makeStable moves the low watermark h to seq and drops the log up to it.
 func (o *Orderer) makeStable(seq uint64, d protocols.Digest) {
 	o.env.Emit(protocols.Event{Kind: protocols.EventCheckpoint, View: o.view, Seq: seq, Digest: d})
-	o.shell.Stable(seq, d)
+	if o.shell.Stable(seq, d) {
+		o.compact = true
+	} else {
+		o.record(&StableRecord{Seq: seq, Digest: d})
+	}
 	o.moveWindow(seq, d)
 }
 
@@ -168,6 +172,7 @@ func (o *Orderer) Jump(seq uint64, d protocols.Digest) {
 	for _, k := range done {
 		o.pending.Remove(k)
 	}
+	o.compact = true
 	o.moveWindow(seq, d)
 	o.deliver()
 	o.asking = true // there is probably more above the checkpoint
@@ -224,7 +229,8 @@ func (o *Orderer) moveWindow(seq uint64, d protocols.Digest) {
 	}
 	o.graduate()
 	o.applyChosen()
-	if o.cfg.Log {
+	if o.cfg.Log && o.compact {
+		o.compact = false
 		o.env.Compact(o.summary())
 	}
 	o.tryPropose()

@@ -23,6 +23,7 @@ func Options() []protocols.Option {
 		{Name: "resend", Kind: protocols.OptionDuration, Default: int64(100 * time.Millisecond), Min: int64(time.Millisecond), Max: int64(time.Hour), Doc: "period at which a replica without progress asks for what it lacks"},
 		{Name: "client_timeout", Kind: protocols.OptionDuration, Default: int64(500 * time.Millisecond), Min: int64(time.Millisecond), Max: int64(time.Hour), Doc: "wait before a client retransmits; doubles"},
 		{Name: "client_timeout_max", Kind: protocols.OptionDuration, Default: int64(8 * time.Second), Min: int64(time.Millisecond), Max: int64(time.Hour), Doc: "bound of the doubling"},
+		{Name: "snapshot_every", Kind: protocols.OptionInt, Default: 16384, Min: 1, Max: 1 << 40, Doc: "requests between two durable snapshots; the log holds what came after the last one"},
 		{Name: "log", Kind: protocols.OptionBool, Default: 1, Doc: "votes are durable before they are sent; without, a restarted replica counts as one that lost its disk"},
 	}
 }
@@ -61,11 +62,14 @@ func Configure(c *protocols.Config) OrdererConfig {
 // NewReplica returns a replica of PBFT used alone.
 func NewReplica(c *protocols.Config) *smr.Replica {
 	oc := Configure(c)
-	return smr.NewReplica(c, NewOrderer(oc), replicaOptions(oc))
+	return smr.NewReplica(c, NewOrderer(oc), replicaOptions(c, oc))
 }
 
-func replicaOptions(oc OrdererConfig) smr.ReplicaOptions {
-	return smr.ReplicaOptions{Window: 1, TransferTimeout: 2 * oc.Resend, SignFor: 10 * oc.Timeout}
+func replicaOptions(c *protocols.Config, oc OrdererConfig) smr.ReplicaOptions {
+	return smr.ReplicaOptions{
+		Window: 1, TransferTimeout: 2 * oc.Resend, SignFor: 10 * oc.Timeout,
+		SnapshotEvery: uint64(c.Options.Int("snapshot_every")),
+	}
 }
 
 // NewClient returns a client of PBFT used alone.

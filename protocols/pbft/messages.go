@@ -24,6 +24,7 @@ package pbft
 //msgp:tuple CommittedRecord
 //msgp:tuple BodyRecord
 //msgp:tuple CheckpointRecord
+//msgp:tuple StableRecord
 //msgp:tuple LearnerRecord
 //msgp:tuple Summary
 //msgp:limit arrays:65536 maps:0
@@ -54,6 +55,7 @@ const (
 	TagSummary         protocols.Tag = 0x0214
 	TagBody            protocols.Tag = 0x0215
 	TagCheckpointed    protocols.Tag = 0x0216
+	TagStable          protocols.Tag = 0x0217
 )
 
 // MaxBatch bounds the requests of one batch, MaxWindow the log in slots, and
@@ -219,6 +221,13 @@ type CheckpointRecord struct {
 	Digest protocols.Digest
 }
 
+// StableRecord logs that a checkpoint became stable, where the state at it is not
+// durable: it is what the records before lead to.
+type StableRecord struct {
+	Seq    uint64
+	Digest protocols.Digest
+}
+
 // LearnerRecord logs that the replica lost its disk and may not vote for slots up
 // to Above. Known is false while it still asks how far that is.
 type LearnerRecord struct {
@@ -296,6 +305,9 @@ func (*BodyRecord) Tag() protocols.Tag { return TagBody }
 
 // Tag implements protocols.Message.
 func (*CheckpointRecord) Tag() protocols.Tag { return TagCheckpointed }
+
+// Tag implements protocols.Message.
+func (*StableRecord) Tag() protocols.Tag { return TagStable }
 
 // Tag implements protocols.Message.
 func (*LearnerRecord) Tag() protocols.Tag { return TagLearner }

@@ -19,10 +19,10 @@ func (z *Batch) MarshalMsg(b []byte) (o []byte, err error) {
 	// array header, size 1
 	o = append(o, 0x91)
 	o = msgp.AppendArrayHeader(o, uint32(len(z.Requests)))
-	for za0018 := range z.Requests {
-		o, err = z.Requests[za0018].MarshalMsg(o)
+	for za0019 := range z.Requests {
+		o, err = z.Requests[za0019].MarshalMsg(o)
 		if err != nil {
-			err = msgp.WrapError(err, "Requests", za0018)
+			err = msgp.WrapError(err, "Requests", za0019)
 			return
 		}
 	}
@@ -56,10 +56,10 @@ func (z *Batch) UnmarshalMsg(bts []byte) (o []byte, err error) {
 	} else {
 		z.Requests = make([]protocols.Request, zb0002)
 	}
-	for za0018 := range z.Requests {
-		bts, err = z.Requests[za0018].UnmarshalMsg(bts)
+	for za0019 := range z.Requests {
+		bts, err = z.Requests[za0019].UnmarshalMsg(bts)
 		if err != nil {
-			err = msgp.WrapError(err, "Requests", za0018)
+			err = msgp.WrapError(err, "Requests", za0019)
 			return
 		}
 	}
@@ -70,8 +70,8 @@ func (z *Batch) UnmarshalMsg(bts []byte) (o []byte, err error) {
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *Batch) Msgsize() (s int) {
 	s = 1 + msgp.ArrayHeaderSize
-	for za0018 := range z.Requests {
-		s += z.Requests[za0018].Msgsize()
+	for za0019 := range z.Requests {
+		s += z.Requests[za0019].Msgsize()
 	}
 	return
 }
@@ -985,6 +985,48 @@ func (z *ReplyStable) UnmarshalMsg(bts []byte) (o []byte, err error) {
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z ReplyStable) Msgsize() (s int) {
 	s = 1 + msgp.Uint64Size + msgp.Uint64Size + msgp.Uint64Size
+	return
+}
+
+// MarshalMsg implements msgp.Marshaler
+func (z *StableRecord) MarshalMsg(b []byte) (o []byte, err error) {
+	o = msgp.Require(b, z.Msgsize())
+	// array header, size 2
+	o = append(o, 0x92)
+	o = msgp.AppendUint64(o, z.Seq)
+	o = msgp.AppendBytes(o, (z.Digest)[:])
+	return
+}
+
+// UnmarshalMsg implements msgp.Unmarshaler
+func (z *StableRecord) UnmarshalMsg(bts []byte) (o []byte, err error) {
+	var zb0001 uint32
+	zb0001, bts, err = msgp.ReadArrayHeaderBytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err)
+		return
+	}
+	if zb0001 != 2 {
+		err = msgp.ArrayError{Wanted: 2, Got: zb0001}
+		return
+	}
+	z.Seq, bts, err = msgp.ReadUint64Bytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err, "Seq")
+		return
+	}
+	bts, err = msgp.ReadExactBytes(bts, (z.Digest)[:])
+	if err != nil {
+		err = msgp.WrapError(err, "Digest")
+		return
+	}
+	o = bts
+	return
+}
+
+// Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
+func (z *StableRecord) Msgsize() (s int) {
+	s = 1 + msgp.Uint64Size + msgp.ArrayHeaderSize + (32 * (msgp.ByteSize))
 	return
 }
 

@@ -126,6 +126,7 @@ type Orderer struct {
 	fetchAsked    map[protocols.Digest]protocols.Time
 
 	// Recovery from a lost disk.
+	compact    bool // the state at h is durable: the log may be compacted
 	learner    *learner
 	recovering bool
 }

@@ -49,6 +49,9 @@ func (o *Orderer) recover(boot protocols.Boot) {
 				s.isDecided, s.decided = true, m.Digest
 				decided = append(decided, Entry{m.Seq, m.Digest, m.View})
 			}
+		case *StableRecord:
+			o.recoverStable(m, decided)
+			decided = nil
 		case *ViewChange:
 			o.view, o.active, o.myVC = m.View, false, m
 		case *NewView:
@@ -65,17 +68,7 @@ func (o *Orderer) recover(boot protocols.Boot) {
 	if o.myVC != nil && o.myVC.View >= o.view {
 		o.storeViewChange(o.myVC)
 	}
-	sort.Slice(decided, func(i, j int) bool { return decided[i].Seq < decided[j].Seq })
-	for _, e := range decided {
-		s := o.peekInWindow(e.Seq)
-		if s == nil {
-			continue
-		}
-		if batch, ok := s.body(e.Digest); ok {
-			s.accepted, s.hasBody, s.committed = true, true, true
-			s.digest, s.batch = e.Digest, batch
-		}
-	}
+	o.redecide(decided)
 	// Own votes count again; those of the others come back on STATUS.
 	o.log.each(o.h, func(s *slot) {
 		if s.accepted && s.voted && o.cfg.Primary(o.voteView) != o.cfg.Self {
@@ -90,6 +83,37 @@ func (o *Orderer) recover(boot protocols.Boot) {
 	if o.learner != nil {
 		o.active = false
 	}
+}
+
+// redecide takes up the decisions that were logged.
+func (o *Orderer) redecide(decided []Entry) {
+	sort.SliceStable(decided, func(i, j int) bool { return decided[i].Seq < decided[j].Seq })
+	for _, e := range decided {
+		s := o.peekInWindow(e.Seq)
+		if s == nil {
+			continue
+		}
+		if batch, ok := s.body(e.Digest); ok {
+			s.accepted, s.hasBody, s.committed = true, true, true
+			s.digest, s.batch = e.Digest, batch
+		}
+	}
+}
+
+// recoverStable goes through a checkpoint that became stable after the last durable
+// snapshot: what led to it is in the log.
+func (o *Orderer) recoverStable(m *StableRecord, decided []Entry) {
+	if m.Seq <= o.h {
+		return
+	}
+	o.redecide(decided)
+	o.deliver()
+	if o.delivered < m.Seq {
+		return // cannot happen with a complete log
+	}
+	o.shell.Stable(m.Seq, m.Digest)
+	o.compact = false
+	o.moveWindow(m.Seq, m.Digest)
 }
 
 func (o *Orderer) recoverSlot(seq, view uint64) *slot {

@@ -99,7 +99,7 @@ func newWorld(t testing.TB, s setup) *world {
 			oc.mutate.usurp = s.bug.usurp && c.Self == s.liar
 			o := NewOrderer(oc)
 			w.orderers[c.Self] = o
-			return []protocols.Node{smr.NewReplica(&c, o, replicaOptions(oc))}
+			return []protocols.Node{smr.NewReplica(&c, o, replicaOptions(&c, oc))}
 		}})
 		require.NoError(t, err)
 	}

@@ -203,6 +203,7 @@ func MessageTypes() []protocols.MessageType {
 		record(TagCommitted, "committed record", func() wire { return new(CommittedRecord) }),
 		record(TagBody, "body record", func() wire { return new(BodyRecord) }),
 		record(TagCheckpointed, "checkpoint record", func() wire { return new(CheckpointRecord) }),
+		record(TagStable, "stable record", func() wire { return new(StableRecord) }),
 		record(TagLearner, "learner record", func() wire { return new(LearnerRecord) }),
 		record(TagSummary, "summary record", func() wire { return new(Summary) }),
 	}

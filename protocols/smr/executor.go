@@ -29,7 +29,7 @@ type Executor struct {
 
 type undoRecord struct {
 	version uint64 // application version before the request
-	client  protocols.NodeID
+	request *protocols.Request
 	entry   *clientEntry // table entry before it, nil if there was none
 }
 
@@ -69,9 +69,17 @@ func (x *Executor) Apply(r *protocols.Request, known *Prechecked) Result {
 		return Result{Request: r, Reply: reply, Duplicate: true}
 	}
 	auth := x.env.Auth()
+	reply := x.do(r, known)
+	x.env.Emit(protocols.Event{Kind: protocols.EventExecuted, Index: x.ordered, Client: r.Client, Timestamp: r.Timestamp, Digest: r.Digest(auth)})
+	return Result{Request: r, Reply: reply}
+}
+
+// do executes a fresh request.
+func (x *Executor) do(r *protocols.Request, known *Prechecked) []byte {
+	auth := x.env.Auth()
 	auth.Charge(protocols.OpApply, len(r.Op))
 	if x.undoOn {
-		x.undo = append(x.undo, undoRecord{x.app.Version(), r.Client, x.clients.copyEntry(r.Client)})
+		x.undo = append(x.undo, undoRecord{x.app.Version(), r, x.clients.copyEntry(r.Client)})
 	}
 	reply := x.app.Apply(r.Op, func(c protocols.SigCheck) bool {
 		if ok, found := known.lookup(c); found {
@@ -82,14 +90,21 @@ func (x *Executor) Apply(r *protocols.Request, known *Prechecked) Result {
 	if !x.undoOn {
 		x.app.Release(x.app.Version())
 	}
-	x.clients.Record(k, reply)
+	x.clients.Record(r.Key(), reply)
 	x.ordered++
-	x.env.Emit(protocols.Event{Kind: protocols.EventExecuted, Index: x.ordered, Client: r.Client, Timestamp: r.Timestamp, Digest: r.Digest(auth)})
-	return Result{Request: r, Reply: reply}
+	return reply
 }
 
 // Rollback takes back everything above index.
 func (x *Executor) Rollback(index uint64) error {
+	if err := x.rewind(index); err != nil {
+		return err
+	}
+	x.env.Emit(protocols.Event{Kind: protocols.EventRolledBack, Index: index})
+	return nil
+}
+
+func (x *Executor) rewind(index uint64) error {
 	if index > x.ordered || x.ordered-index > uint64(len(x.undo)) {
 		return fmt.Errorf("rollback to %d: executed %d, the last %d can be taken back", index, x.ordered, len(x.undo))
 	}
@@ -102,12 +117,11 @@ func (x *Executor) Rollback(index uint64) error {
 				return fmt.Errorf("rollback to %d: %w", index, err)
 			}
 		}
-		x.clients.restoreEntry(u.client, u.entry)
+		x.clients.restoreEntry(u.request.Client, u.entry)
 		x.ordered--
 	}
 	clear(x.undo[n:])
 	x.undo = x.undo[:n]
-	x.env.Emit(protocols.Event{Kind: protocols.EventRolledBack, Index: index})
 	return nil
 }
 
@@ -149,6 +163,26 @@ func (x *Executor) Snapshot() ([]byte, error) {
 	}
 	x.env.Auth().Charge(protocols.OpSnapshot, w.Len())
 	return w.Bytes(), nil
+}
+
+// SnapshotAt returns the state at an earlier index that was not released: it takes
+// back what came later, and executes it again. Nobody sees that.
+func (x *Executor) SnapshotAt(index uint64) ([]byte, error) {
+	if index > x.ordered || x.ordered-index > uint64(len(x.undo)) {
+		return nil, fmt.Errorf("snapshot at %d: executed %d, the last %d can be taken back", index, x.ordered, len(x.undo))
+	}
+	var again []*protocols.Request
+	for _, u := range x.undo[uint64(len(x.undo))-(x.ordered-index):] {
+		again = append(again, u.request)
+	}
+	if err := x.rewind(index); err != nil {
+		return nil, err
+	}
+	snapshot, err := x.Snapshot()
+	for _, r := range again {
+		x.do(r, nil)
+	}
+	return snapshot, err
 }
 
 const snapshotMagic = "edgebft1"

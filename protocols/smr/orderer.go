@@ -46,10 +46,10 @@ type Shell interface {
 	// CheckpointDue asks for the checkpoint digest right after the delivered slot;
 	// the answer is Orderer.Checkpoint, now or later.
 	CheckpointDue(slot uint64)
-	// Stable says that the checkpoint at slot is proven. The state at it must be
-	// durable before the orderer forgets what led to it, which it does when Stable
-	// returns.
-	Stable(slot uint64, digest protocols.Digest)
+	// Stable says that the checkpoint at slot is proven. It reports whether the
+	// state at that slot has been made durable: only then may the orderer compact
+	// its log up to it. What is in memory it may forget in any case.
+	Stable(slot uint64, digest protocols.Digest) bool
 	// Behind says that the state at slot is vouched for by the holders (replica
 	// numbers) and that this replica cannot reach it by ordering.
 	Behind(slot uint64, digest protocols.Digest, holders []int)

@@ -31,10 +31,12 @@ type Replica struct {
 	checkIDs  map[uint64]*batchCheck
 	nextCheck uint64
 
-	snapshots []pendingSnapshot // ascending slots, not stable yet
-	mustSign  map[protocols.NodeID]protocols.Time
-	signFIFO  []protocols.NodeID
-	replaying bool
+	checkpoints []checkpoint // ascending slots, not stable yet
+	stable      checkpoint   // the last stable one; index is right if known
+	saved       uint64       // requests executed in the durable snapshot
+	mustSign    map[protocols.NodeID]protocols.Time
+	signFIFO    []protocols.NodeID
+	replaying   bool
 }
 
 // ReplicaOptions tunes a Replica.
@@ -43,6 +45,9 @@ type ReplicaOptions struct {
 	Window int
 	// TransferTimeout is how long a silent holder of a state is waited for.
 	TransferTimeout time.Duration
+	// SnapshotEvery is how many requests may be executed between two durable
+	// snapshots. The log holds what came after the last one.
+	SnapshotEvery uint64
 	// SignFor is how long the clients of an abandoned proposal have to sign.
 	SignFor time.Duration
 }
@@ -61,10 +66,13 @@ type batchCheck struct {
 	pending bool
 }
 
-type pendingSnapshot struct {
+// checkpoint is a state of this replica that others can agree with.
+type checkpoint struct {
 	slot     uint64
 	digest   protocols.Digest
-	snapshot []byte
+	index    uint64 // requests executed
+	known    bool   // this replica has been there
+	snapshot []byte // taken because a durable one was due, or nil
 }
 
 const mustSignMax = 4096
@@ -82,7 +90,7 @@ func NewReplica(cfg *protocols.Config, orderer Orderer, opt ReplicaOptions) *Rep
 // Start implements protocols.Node.
 func (x *Replica) Start(env protocols.Env, boot protocols.Boot) {
 	x.env = env
-	x.exec = NewExecutor(env, x.cfg.NewApplication, x.opt.Window, false)
+	x.exec = NewExecutor(env, x.cfg.NewApplication, x.opt.Window, true)
 	x.transfer = transfer{env: env, timeout: x.opt.TransferTimeout, least: x.orderer.Least}
 	for _, rec := range boot.For(env.Path()).Records {
 		if s, ok := rec.Message.(*StateRecord); ok {
@@ -91,6 +99,8 @@ func (x *Replica) Start(env protocols.Env, boot protocols.Boot) {
 				continue
 			}
 			x.transfer.serve(s.Slot, s.Digest, s.Snapshot)
+			x.saved = x.exec.Executed()
+			x.stable = checkpoint{slot: s.Slot, digest: s.Digest, index: x.saved, known: true}
 		}
 	}
 	if boot.Kind != protocols.Fresh {
@@ -115,7 +125,7 @@ func (x *Replica) Receive(e *protocols.Envelope, m protocols.Message, v protocol
 		x.onRequest(e.From, m, v.OK(0))
 	case *FetchState:
 		if e.From.IsReplica() {
-			x.transfer.onFetchState(e.From, m)
+			x.onFetchState(e.From, m)
 		}
 	case *StateChunk:
 		x.onState(e.From, m)
@@ -266,40 +276,78 @@ func (x *Replica) execute() {
 
 func (x *Replica) takeCheckpoint(slot uint64) {
 	digest, root := x.exec.Digest()
-	snapshot, err := x.exec.Snapshot()
-	if err != nil {
-		x.env.Emit(protocols.Event{Kind: protocols.EventProtocol, Seq: slot, Note: err.Error()})
+	c := checkpoint{slot: slot, digest: digest, index: x.exec.Executed(), known: true}
+	x.env.Emit(protocols.Event{Kind: protocols.EventFinal, Seq: slot, Index: c.index, Digest: root, Root: true})
+	if slot <= x.stable.slot { // others were faster, or a log is being replayed
+		if slot == x.stable.slot && digest == x.stable.digest {
+			x.settle(c)
+		}
 		return
 	}
-	x.env.Emit(protocols.Event{Kind: protocols.EventFinal, Seq: slot, Index: x.exec.Executed(), Digest: root, Root: true})
-	x.snapshots = append(x.snapshots, pendingSnapshot{slot, digest, snapshot})
+	if c.index-x.saved >= x.opt.SnapshotEvery {
+		var err error
+		if c.snapshot, err = x.exec.Snapshot(); err != nil {
+			x.env.Emit(protocols.Event{Kind: protocols.EventProtocol, Seq: slot, Note: err.Error()})
+		}
+	}
+	x.checkpoints = append(x.checkpoints, c)
 	x.orderer.Checkpoint(slot, digest)
 }
 
 // Stable implements Shell.
-func (x *Replica) Stable(slot uint64, digest protocols.Digest) {
-	keep := x.snapshots[:0]
-	for _, s := range x.snapshots {
-		if s.slot == slot && s.digest == digest {
-			x.adopt(slot, digest, s.snapshot)
+func (x *Replica) Stable(slot uint64, digest protocols.Digest) bool {
+	x.stable = checkpoint{slot: slot, digest: digest}
+	durable := false
+	keep := x.checkpoints[:0]
+	for _, c := range x.checkpoints {
+		if c.slot == slot && c.digest == digest {
+			x.settle(c)
+			if c.snapshot != nil {
+				x.adopt(slot, digest, c.index, c.snapshot)
+				durable = true
+			}
 		}
-		if s.slot > slot {
-			keep = append(keep, s)
+		if c.slot > slot {
+			keep = append(keep, c)
 		}
 	}
-	clear(x.snapshots[len(keep):])
-	x.snapshots = keep
+	clear(x.checkpoints[len(keep):])
+	x.checkpoints = keep
 	// Checks of batches that a view change replaced are not needed any more.
 	for d, c := range x.checks { //lint:allow determinism deletion only, order-free
 		if c.slot <= slot && !c.pending {
 			delete(x.checks, d)
 		}
 	}
+	return durable
 }
 
-func (x *Replica) adopt(slot uint64, digest protocols.Digest, snapshot []byte) {
+// settle notes that the stable checkpoint is a state this replica has been in:
+// nothing at or below it will be taken back.
+func (x *Replica) settle(c checkpoint) {
+	x.stable = checkpoint{slot: c.slot, digest: c.digest, index: c.index, known: true}
+	x.exec.Release(c.index)
+}
+
+// adopt makes a stable state durable, and serves it.
+func (x *Replica) adopt(slot uint64, digest protocols.Digest, index uint64, snapshot []byte) {
+	x.saved = index
 	x.transfer.serve(slot, digest, snapshot)
 	x.env.Compact(&StateRecord{Slot: slot, Digest: digest, Snapshot: snapshot})
+}
+
+// onFetchState handles FETCH-STATE. If the snapshot at hand is too old to help, the
+// one at the last stable checkpoint is made, at most once per checkpoint.
+func (x *Replica) onFetchState(from protocols.NodeID, m *FetchState) {
+	if x.transfer.slot < m.Slot && x.stable.known && x.stable.slot >= m.Slot && x.stable.slot > x.transfer.slot {
+		snapshot, err := x.exec.SnapshotAt(x.stable.index)
+		if err != nil {
+			x.env.Emit(protocols.Event{Kind: protocols.EventProtocol, Seq: x.stable.slot, Note: err.Error()})
+			return
+		}
+		x.transfer.serve(x.stable.slot, x.stable.digest, snapshot)
+	}
+	x.transfer.onFetchState(from, m)
 }
 
 // Done implements Shell.
@@ -341,9 +389,10 @@ func (x *Replica) onState(from protocols.NodeID, m *StateChunk) {
 	x.queue, x.head = x.queue[:0], 0
 	clear(x.checks)
 	clear(x.checkIDs)
-	x.snapshots = x.snapshots[:0]
+	x.checkpoints = x.checkpoints[:0]
+	x.stable = checkpoint{slot: slot, digest: digest, index: x.exec.Executed(), known: true}
 	x.env.Emit(protocols.Event{Kind: protocols.EventTransfer, Seq: slot, Index: x.exec.Executed(), Peer: from, Digest: digest})
-	x.adopt(slot, digest, snapshot)
+	x.adopt(slot, digest, x.exec.Executed(), snapshot)
 	x.orderer.Jump(slot, digest)
 }
 
