@@ -114,6 +114,9 @@ func TestGoldenSVG(t *testing.T) {
 		for _, styleName := range []string{"acm-1col", "acm-2col"} {
 			style, err := FindStyle(styleName)
 			require.NoError(t, err)
+			if *gallery == "" {
+				style.DPI = 60 // quick; the size of the raster does not matter here
+			}
 			r, err := Render(f, style, nil, "svg", "png", "pdf")
 			require.NoError(t, err)
 			again, err := Render(f, style, nil, "svg", "png", "pdf")
@@ -392,6 +395,9 @@ func TestBuild(t *testing.T) {
 	d := data(t)
 	style, err := FindStyle("")
 	require.NoError(t, err)
+	if *gallery == "" {
+		style.DPI = 60
+	}
 	built := map[string]*Figure{}
 	for _, f := range d.Suite.Figures {
 		fig, err := Build(d, f)
