@@ -94,6 +94,9 @@ func TestFaults(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for seed := range uint64(5) {
 				s := setup{n: 4, f: 1, clients: clients, perClient: perClient, seed: seed, options: quick(), config: c.config, top: c.top}
+				if seed%2 == 1 {
+					s.options["snapshot_every"] = 25
+				}
 				if c.attack != nil {
 					s.adversaries = c.attack(t)
 				}
