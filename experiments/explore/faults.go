@@ -36,6 +36,11 @@ func nodes(replicas []int) []scenario.Node {
 // draw1 appends faults of a random selection of the kinds to the scenario.
 func (f *faultDraw) draw1(kinds []string, st Strategy) {
 	f.wiped = make(map[int]bool)
+	if st.lossy {
+		f.s.Faults = append(f.s.Faults, scenario.Fault{
+			Kind: "loss", For: strict.Duration(f.horizon), Loss: strict.PPM(f.between(100_000, 666_000)),
+		})
+	}
 	for _, kind := range kinds {
 		on, count := f.oneIn(3), f.between(1, 3)
 		if len(kinds) <= 3 {

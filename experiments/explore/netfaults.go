@@ -109,9 +109,6 @@ func netFault(f *scenario.Fault, n int) (netsim.Fault, error) {
 			out.Groups = nil
 		}
 	case "slow-link":
-		if f.Bandwidth != 0 {
-			return out, fmt.Errorf("slow-link: the exploration has no bandwidth; give delay or jitter")
-		}
 		paths(netsim.FaultDelay, 0)
 	case "loss":
 		paths(netsim.FaultLoss, int64(f.Loss))

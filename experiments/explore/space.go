@@ -24,6 +24,8 @@ type Strategy struct {
 	byzantine int
 	// attack, if set, is the only attack used; the strategy needs it registered.
 	attack string
+	// lossy schedules lose a large part of all messages in the safety phase.
+	lossy bool
 }
 
 var (
@@ -39,6 +41,7 @@ var strategies = []Strategy{
 	{Name: "network", Doc: "partitions, loss, delay, congestion; nobody lies or stops", weight: 10, faults: pathFaults},
 	{Name: "byzantine", Doc: "f Byzantine replicas, each with an attack of its own, and few other faults", weight: 20, faults: []string{"isolate", "slow-link", "clog"}, byzantine: 2},
 	{Name: "byzzfuzz", Doc: "f replicas that tell plausible lies in some rounds, and random partitions", weight: 10, faults: []string{"partition", "isolate"}, byzantine: 2, attack: "byzzfuzz"},
+	{Name: "lossy", Doc: "a tenth to two thirds of all messages are lost, with f Byzantine replicas: quorums form in many ways", weight: 15, faults: []string{"isolate", "crash"}, byzantine: 2, lossy: true},
 	{Name: "delays", Doc: "no faults: random delays and contention, and timers of any length", weight: 5, faults: []string{"slow-link"}},
 }
 
@@ -260,7 +263,7 @@ func (sp *Space) Draw(seed int64) Schedule {
 	f.volatile = volatile(s)
 	kinds := st.faults
 	if sp.entry.FaultModel == protocols.CrossFault && len(byzantine) > 0 {
-		kinds = nil // both at once is anarchy
+		kinds, st.lossy, s.Loss = nil, false, 0 // both at once is anarchy
 	}
 	f.draw1(kinds, st)
 	return Schedule{Seed: seed, Strategy: st.Name, Scenario: s}
@@ -288,6 +291,9 @@ func (sp *Space) cluster(s *scenario.Scenario, st Strategy, d draw) time.Duratio
 	s.Topology = "lan"
 	if len(sp.topologies) > 0 && (s.Transport != "stream") && d.oneIn(4) {
 		s.Topology = sp.topologies[d.IntN(len(sp.topologies))]
+	}
+	if st.lossy {
+		s.Transport, s.Topology = "datagram", "lan"
 	}
 	if s.Transport == "datagram" && st.Name != "delays" {
 		if d.oneIn(2) {
