@@ -31,12 +31,10 @@ type Fault struct {
 	Loss      strict.PPM       `key:"loss" max:"1000000" doc:"fraction of messages lost"`
 	Duplicate strict.PPM       `key:"duplicate" max:"1000000" doc:"fraction of messages delivered twice"`
 	Corrupt   strict.PPM       `key:"corrupt" max:"1000000" doc:"fraction of messages that arrive damaged, and fail authentication"`
-	Bandwidth strict.BitRate   `key:"bandwidth" doc:"limit of the access link"`
 	Slowdown  int              `key:"slowdown" min:"0" max:"1000000" doc:"CPU times multiplied by this"`
 	Offset    strict.Duration  `key:"offset" min:"-86400000000000" doc:"step of the wall clock, may be negative"`
 	Drift     strict.PPM       `key:"drift" min:"-500000" max:"500000" doc:"rate error of the wall clock, may be negative"`
 	Fsync     strict.Duration  `key:"fsync" doc:"additional time of each durable write"`
-	Rate      strict.Rate      `key:"rate" doc:"additional load"`
 	Options   map[string]int64 `key:"options" later:"1" doc:"further integer parameters of the kind"`
 }
 
@@ -66,7 +64,7 @@ var faultKinds = []FaultKind{
 	{Name: "pause", Doc: "nodes stop for a while and lose nothing", Need: []string{"nodes", "for"}, Clients: true},
 	{Name: "partition", Doc: "messages between the groups are held or lost, as the transport says", Need: []string{"groups"}, May: []string{"one_way"}},
 	{Name: "isolate", Doc: "nodes reach nobody and nobody reaches them", Need: []string{"nodes"}, May: []string{"one_way"}, Clients: true},
-	{Name: "slow-link", Doc: "paths take longer or carry less", May: []string{"from", "to", "delay", "jitter", "bandwidth"}, Clients: true},
+	{Name: "slow-link", Doc: "paths take longer", May: []string{"from", "to", "delay", "jitter"}, Clients: true},
 	{Name: "loss", Doc: "paths lose messages (datagram) or deliver them late (tcp)", Need: []string{"loss"}, May: []string{"from", "to"}, Clients: true},
 	{Name: "duplicate", Doc: "paths deliver messages twice (datagram)", Need: []string{"duplicate"}, May: []string{"from", "to"}, Clients: true},
 	{Name: "corrupt", Doc: "paths damage messages, which then fail authentication", Need: []string{"corrupt"}, May: []string{"from", "to"}, Clients: true},
@@ -74,7 +72,6 @@ var faultKinds = []FaultKind{
 	{Name: "slow-cpu", Doc: "nodes compute more slowly", Need: []string{"nodes", "slowdown"}, Clients: true},
 	{Name: "slow-disk", Doc: "durable writes take longer", Need: []string{"nodes", "fsync"}},
 	{Name: "clock", Doc: "the wall clock of nodes jumps or drifts", Need: []string{"nodes"}, May: []string{"offset", "drift"}, Clients: true},
-	{Name: "burst", Doc: "additional load (open workloads)", Need: []string{"for", "rate"}},
 }
 
 // FaultKinds lists the kinds of fault.
@@ -106,9 +103,9 @@ func (f *Fault) given() map[string]bool {
 		"nodes": len(f.Nodes) > 0, "groups": len(f.Groups) > 0, "one_way": f.OneWay,
 		"from": len(f.From) > 0, "to": len(f.To) > 0, "disk": f.Disk != "",
 		"delay": f.Delay != 0, "jitter": f.Jitter != 0, "loss": f.Loss != 0,
-		"duplicate": f.Duplicate != 0, "corrupt": f.Corrupt != 0, "bandwidth": f.Bandwidth != 0,
+		"duplicate": f.Duplicate != 0, "corrupt": f.Corrupt != 0,
 		"slowdown": f.Slowdown != 0, "offset": f.Offset != 0, "drift": f.Drift != 0,
-		"fsync": f.Fsync != 0, "rate": f.Rate != 0, "for": f.For != 0,
+		"fsync": f.Fsync != 0, "for": f.For != 0,
 	}
 	return set
 }
@@ -152,14 +149,11 @@ func (f *Fault) check(s *Scenario, path string) error {
 	if f.Disk != "" && f.For == 0 {
 		return fail("disk", "disk says what a node finds when it restarts; give for too")
 	}
-	if f.Kind == "slow-link" && f.Delay == 0 && f.Jitter == 0 && f.Bandwidth == 0 {
-		return fail("", "a slow-link fault needs delay, jitter or bandwidth")
+	if f.Kind == "slow-link" && f.Delay == 0 && f.Jitter == 0 {
+		return fail("", "a slow-link fault needs delay or jitter")
 	}
 	if f.Kind == "clock" && f.Offset == 0 && f.Drift == 0 {
 		return fail("", "a clock fault needs offset or drift")
-	}
-	if f.Kind == "burst" && s.Workload.Kind != "open" {
-		return fail("kind", "a burst needs workload.kind: open")
 	}
 	if (f.Kind == "loss" || f.Kind == "duplicate") && s.Transport == "stream" {
 		return fail("kind", "transport stream neither loses nor repeats messages; choose transport: datagram (the protocol sees it) or tcp (messages come late)")

@@ -173,7 +173,6 @@ func TestMistakes(t *testing.T) {
 		{"{protocol: pbft, faults: [{kind: partition, at: 1s, groups: [[0], [0]]}]}", "node 0 is in two groups"},
 		{"{protocol: pbft, faults: [{kind: partition, at: 1s, groups: [[]]}]}", "a group is empty"},
 		{"{protocol: pbft, faults: [{kind: crash, nodes: [0], on: {event: comitted}}]}", `did you mean "committed"?`},
-		{"{protocol: pbft, faults: [{kind: burst, at: 1s, for: 1s, rate: 5/s}]}", "a burst needs workload.kind: open"},
 		{"{protocol: pbft, adversaries: [{nodes: [0], attack: equivocat}]}", `did you mean "equivocate"?`},
 		{"{protocol: pbft, adversaries: [{nodes: [0, 1], attack: silent}]}", "2 Byzantine replicas with f=1"},
 		{"{protocol: pbft, adversaries: [{nodes: [0], attack: silent}, {nodes: [0], attack: silent}]}", "node 0 has two attacks"},

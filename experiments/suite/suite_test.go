@@ -231,7 +231,7 @@ func embeddedCatalog() *scenario.Catalog {
 }
 
 func TestEmbeddedSuites(t *testing.T) {
-	require.Equal(t, []string{"faults", "quickstart", "scalability"}, Names())
+	require.Equal(t, []string{"faults", "quickstart", "resilience", "scalability"}, Names())
 	for _, name := range Names() {
 		s, err := Load(name, "")
 		require.NoError(t, err)
