@@ -65,10 +65,10 @@ type transmission struct {
 	on       bool
 }
 
-// abortKey names an arrival in the queue.
+// abortKey names a copy that is in the queue.
 type abortKey struct {
-	at  int64
-	key uint64
+	key      uint64
+	src, dst int32
 }
 
 // onDepart lets the first packet of a copy leave, in runs with faults.
@@ -141,7 +141,7 @@ func (s *Sim) passLoop(ref uint32, pl *payload, dst int32, key uint64, flags *ui
 // receiver, and takes care of it if not.
 func (s *Sim) mayArrive(ref uint32, pl *payload, src, dst int32, key uint64, flags uint32) bool {
 	if len(s.aborted) > 0 {
-		k := abortKey{s.now, key}
+		k := abortKey{key, src, dst}
 		if _, gone := s.aborted[k]; gone {
 			delete(s.aborted, k)
 			s.dropCopy(ref, pl, dst, DropCrash)
@@ -235,10 +235,6 @@ func (s *Sim) crash(p *proc) {
 // abort takes back a copy that was cut off in the middle: its arrival is either
 // still in the queue or, cut through, waits in an inbox for its last packet.
 func (s *Sim) abort(t *transmission) {
-	if t.copy.at > s.now {
-		s.aborted[t.copy] = struct{}{}
-		return
-	}
 	for _, l := range s.eps[t.dst].proc.lanes {
 		for i := range l.count {
 			it := l.nth(i)
@@ -252,6 +248,7 @@ func (s *Sim) abort(t *transmission) {
 			return
 		}
 	}
+	s.aborted[t.copy] = struct{}{}
 }
 
 // recoverProc starts a process that is down.

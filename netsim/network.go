@@ -95,7 +95,7 @@ func (s *Sim) runJob(ref uint32) {
 		}
 		if ready > s.now {
 			pl := s.payloads.get(j.ref)
-			s.q.push(event{at: ready, key: s.tie(pl.src, j.dst, saltReady+uint64(pl.lane), ready, pl.seq), src: pl.src, dst: j.dst, kind: evReady, ref: ref})
+			s.q.push(event{at: ready, key: s.tie(l.id, 0, saltReady, ready, pl.seq), src: pl.src, dst: j.dst, kind: evReady, ref: ref})
 			return
 		}
 		pl := s.payloads.get(j.ref)
@@ -233,7 +233,7 @@ func (s *Sim) pushArrive(ref uint32, pl *payload, dst int32, at int64, flags, se
 	}
 	key := s.tie(pl.src, dst, saltArrive, at, seq)
 	if s.strict {
-		s.lastArrive = abortKey{at, key}
+		s.lastArrive = abortKey{key, pl.src, dst}
 	}
 	s.q.push(event{at: at, key: key, src: pl.src, dst: dst, kind: evArrive | flags, ref: ref})
 }
@@ -348,7 +348,7 @@ func (s *Sim) path(src, dst int32) *pathInfo {
 func (s *Sim) arrive(ref uint32, src, dst int32, key uint64, flags uint32) {
 	pl := s.payloads.get(ref)
 	to := &s.eps[dst]
-	p, h := to.proc, to.host
+	h := to.host
 	if s.strict {
 		if flags&(flagLoop|flagLate) == flagLoop && !s.passLoop(ref, pl, dst, key, &flags) {
 			return
@@ -380,6 +380,28 @@ func (s *Sim) arrive(ref uint32, src, dst int32, key uint64, flags uint32) {
 			}
 		}
 	}
+	if h.parallel && rx > s.now {
+		// Which core admits it is decided when it is here: until then the cores are
+		// free for others.
+		s.q.push(event{at: rx, key: key, src: src, dst: dst, kind: evEnter | flags, ref: ref})
+		return
+	}
+	s.enter(ref, pl, src, dst, key, flags, rx)
+}
+
+// onEnter continues arrive when the whole message is here.
+func (s *Sim) onEnter(e *event) {
+	pl := s.payloads.get(e.ref)
+	flags := e.kind &^ 0xff
+	if !s.strict || s.mayArrive(e.ref, pl, e.src, e.dst, e.key, flags) {
+		s.enter(e.ref, pl, e.src, e.dst, e.key, flags, s.now)
+	}
+}
+
+// enter brings a copy that is complete at rx to its lane, by way of admission.
+func (s *Sim) enter(ref uint32, pl *payload, src, dst int32, key uint64, flags uint32, rx int64) {
+	to := &s.eps[dst]
+	p, h := to.proc, to.host
 	var l *lane
 	if pl.mt.Lane == nil || p.pool != nil {
 		l = p.lanes[0]

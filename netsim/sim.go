@@ -11,18 +11,18 @@ import (
 
 // Kinds of event.
 const (
-	evArrive   = iota + 1 // a copy reaches the receiver's NIC; ref payload
-	evWake                // a lane asked to be woken
-	evReady               // the next copy of a job is ready for the NIC; ref job
-	evDepart              // the first packet of a copy departs; ref payload
-	evYield               // a copy of a two-step stream is about to arrive; ref payload
-	evStream              // the next copy of a stream; ref stream
-	evAppend              // records reach the disk's queue; src lane, dst incarnation
-	evSynced              // a sync is done; src host
-	evCheck               // a signature check reaches the cores; ref check
-	evFault               // a fault begins or ends; ref fault
-	evNotice              // a held-back notice is due; src proc, ref notice
-	evTerminus            // never in the queue
+	evArrive = iota + 1 // a copy reaches the receiver's NIC; ref payload
+	evEnter             // a copy is complete and goes to admission; ref payload
+	evWake              // a lane asked to be woken
+	evReady             // the next copy of a job is ready for the NIC; ref job
+	evDepart            // the first packet of a copy departs; ref payload
+	evYield             // a copy of a two-step stream is about to arrive; ref payload
+	evStream            // the next copy of a stream; ref stream
+	evAppend            // records reach the disk's queue; src lane, dst incarnation
+	evSynced            // a sync is done; src host
+	evCheck             // a signature check reaches the cores; ref check
+	evFault             // a fault begins or ends; ref fault
+	evNotice            // a held-back notice is due; src proc, ref notice
 )
 
 // Salts of tie keys, one per kind of channel.
@@ -336,6 +336,8 @@ func (s *Sim) dispatch(e *event) {
 	switch e.kind & 0xff {
 	case evArrive:
 		s.arrive(e.ref, e.src, e.dst, e.key, e.kind&^0xff)
+	case evEnter:
+		s.onEnter(e)
 	case evWake:
 		s.onWake(s.lanes[e.dst])
 	case evStream:
