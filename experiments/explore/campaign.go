@@ -73,7 +73,11 @@ type Finding struct {
 
 // ReplayLine returns the command that runs the schedule of the finding again.
 func (f *Finding) ReplayLine() string {
-	return fmt.Sprintf("edgebft check --protocol %s --first-seed %d --seeds 1", f.Schedule.Scenario.Protocol, f.Seed)
+	line := fmt.Sprintf("edgebft check --protocol %s --first-seed %d --seeds 1", f.Schedule.Scenario.Protocol, f.Seed)
+	if f.Schedule.restricted != "" { // what a seed draws depends on the choice
+		line += " --strategy " + f.Schedule.restricted
+	}
+	return line
 }
 
 // Total adds the counts of all strategies.
@@ -109,7 +113,7 @@ func (c *Campaign) Run(ctx context.Context) (Summary, error) {
 		jobs = runtime.GOMAXPROCS(0)
 	}
 	begin := time.Now()
-	r := &run{c: c, next: c.First, end: c.First + int64(c.Seeds), begin: begin}
+	r := &tour{c: c, next: c.First, end: c.First + int64(c.Seeds), begin: begin}
 	r.sum = Summary{Protocol: c.Space.entry.Name, First: c.First, Seeds: c.Seeds}
 	for _, st := range c.Space.chosen {
 		r.sum.Strategies = append(r.sum.Strategies, Counts{Strategy: st.Name, Excused: make(map[string]int)})
@@ -130,8 +134,8 @@ func (c *Campaign) Run(ctx context.Context) (Summary, error) {
 	return r.sum, ctx.Err()
 }
 
-// run is a campaign under way.
-type run struct {
+// tour is a campaign under way.
+type tour struct {
 	c     *Campaign
 	end   int64
 	begin time.Time
@@ -145,7 +149,7 @@ type run struct {
 // take returns the next seed. Seeds are handed out in ascending order and every
 // one handed out is finished; so the lowest finding is the same with any number
 // of workers.
-func (r *run) take() (int64, bool) {
+func (r *tour) take() (int64, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err != nil || r.next >= r.end || len(r.sum.Findings) > 0 && !r.c.KeepGoing {
@@ -155,7 +159,7 @@ func (r *run) take() (int64, bool) {
 	return r.next - 1, true
 }
 
-func (r *run) work(ctx context.Context, runner Runner) {
+func (r *tour) work(ctx context.Context, runner Runner) {
 	for ctx.Err() == nil {
 		seed, ok := r.take()
 		if !ok {
@@ -168,7 +172,7 @@ func (r *run) work(ctx context.Context, runner Runner) {
 }
 
 // finish counts a schedule.
-func (r *run) finish(sched Schedule, out Outcome, err error) {
+func (r *tour) finish(sched Schedule, out Outcome, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {

@@ -153,6 +153,8 @@ func TestStrategiesAreChecked(t *testing.T) {
 	for seed := range int64(50) {
 		require.Equal(t, "crashes", sp.Draw(seed).Strategy)
 	}
+	f := Finding{Schedule: sp.Draw(3), Seed: 3}
+	require.Equal(t, "edgebft check --protocol bft --first-seed 3 --seeds 1 --strategy crashes", f.ReplayLine())
 }
 
 func TestCampaignFindsTheLowestSeedWithAnyNumberOfWorkers(t *testing.T) {

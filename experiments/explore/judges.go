@@ -1,12 +1,11 @@
 package explore
 
 import (
-	"strconv"
 	"strings"
 
+	"github.com/edgebft/edgebft/experiments/run"
 	"github.com/edgebft/edgebft/netsim/observe"
 	"github.com/edgebft/edgebft/protocols"
-	"github.com/edgebft/edgebft/workloads/kv"
 )
 
 // judges watch one run: the invariants of the replicated order, and the
@@ -27,7 +26,7 @@ func newJudges(x *simulation) *judges {
 	}
 	h := observe.HistoryConfig{First: protocols.FirstClient, NewApplication: x.config.NewApplication}
 	if x.s.Checks.Linearizability && x.s.Workload.App == "kv" {
-		h.Windows = observe.NewWindows(registers, x.s.Checks.Timeout.Std(), x.s.Checks.Timeout.Std())
+		h.Windows = observe.NewWindows(run.KVModel(), x.s.Checks.Timeout.Std(), x.s.Checks.Timeout.Std())
 	}
 	j.history = observe.NewHistory(h)
 	j.checker = observe.New(observe.Config{
@@ -44,28 +43,4 @@ func (j *judges) finish(out *Outcome) {
 		out.Verdict, out.Invariant = Undecided, observe.Linearizable
 		out.Detail = strings.Join(append(r.Notes, r.Unchecked...), "; ")
 	}
-}
-
-// registers is the sequential specification of the registers of package kv.
-var registers = observe.Model{
-	Key: func(op []byte) (string, bool) {
-		in, err := kv.DecodeInput(op)
-		return strconv.FormatUint(uint64(in.Key), 10), err == nil
-	},
-	Init: func(string) any { return kv.Initial },
-	Step: func(state any, op, result []byte) (bool, any) {
-		in, out, err := kv.Decode(op, result)
-		if err != nil {
-			return false, state
-		}
-		return kv.Step(state.(uint64), in, out)
-	},
-	After: func(op, result []byte) (any, bool) {
-		in, out, err := kv.Decode(op, result)
-		if err != nil || out.Unknown {
-			return nil, false
-		}
-		legal, after := kv.Step(out.Previous, in, out)
-		return after, legal
-	},
 }

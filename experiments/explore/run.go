@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/edgebft/edgebft/experiments/run"
 	"github.com/edgebft/edgebft/experiments/scenario"
 	"github.com/edgebft/edgebft/netsim"
 	"github.com/edgebft/edgebft/netsim/profile"
@@ -129,14 +130,14 @@ func (r *Simulator) build(x *simulation) error {
 	cfg := netsim.Config{
 		Seed: uint64(s.Seed), Cluster: x.config.Cluster, Table: x.tables.messages,
 		Topology: x.topology, Profile: costs,
-		Datagram:   netsim.Impairments{DuplicatePPM: int64(s.Duplicate), ReorderPPM: int64(s.Reorder), Window: window},
+		Datagram:   netsim.Impairments{DuplicatePPM: int64(s.Duplicate), ReorderPPM: int64(s.Reorder), Window: run.HoldBack},
 		Wire:       s.Wire,
 		RealCrypto: s.Crypto == "real",
 		Observers:  []protocols.Observer{x.progress, x.judges.checker},
 		NoRing:     true,
 	}
 	for i := range s.Faults {
-		cfg.Interactive = cfg.Interactive || leads(&s.Faults[i])
+		cfg.Interactive = cfg.Interactive || run.Leads(&s.Faults[i])
 	}
 	switch s.Transport {
 	case "datagram":
@@ -148,10 +149,10 @@ func (r *Simulator) build(x *simulation) error {
 		cfg.Faults = append(cfg.Faults, netsim.Fault{Kind: netsim.FaultLoss, PPM: int64(s.Loss)})
 	}
 	for i := range s.Faults {
-		if leads(&s.Faults[i]) {
+		if run.Leads(&s.Faults[i]) {
 			continue // injected when it is known who leads
 		}
-		f, err := netFault(&s.Faults[i], s.N)
+		f, err := run.NetFault(&s.Faults[i], s.N)
 		if err != nil {
 			return err
 		}
@@ -182,7 +183,7 @@ func (x *simulation) adversaries() error {
 		if attack == nil {
 			return fmt.Errorf("attack %q cannot be built for %s", a.Attack, x.s.Protocol)
 		}
-		peers := protocols.Group(nodeIDs(a.Nodes))
+		peers := protocols.Group(run.NodeIDs(a.Nodes))
 		for _, id := range peers {
 			c := x.config
 			c.Self = id
@@ -369,15 +370,14 @@ func (x *simulation) settled() bool {
 func (x *simulation) play(until time.Duration) error {
 	for i := range x.s.Faults { // in the order of their times
 		f := x.s.Faults[i]
-		if !leads(&f) {
+		if !run.Leads(&f) {
 			continue
 		}
 		if err := x.advance(protocols.Time(f.At)); err != nil || x.stopped {
 			return err
 		}
-		primary := x.progress.primary
-		f.Nodes, f.From, f.To = withPrimary(f.Nodes, primary), withPrimary(f.From, primary), withPrimary(f.To, primary)
-		nf, err := netFault(&f, x.s.N)
+		f = run.WithPrimary(f, x.progress.primary)
+		nf, err := run.NetFault(&f, x.s.N)
 		if err == nil {
 			err = x.sim.Inject(nf)
 		}

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/edgebft/edgebft/experiments/scenario"
@@ -57,7 +58,8 @@ type Space struct {
 	profiles   []string
 	attacks    []protocols.Attack // that replicas may get
 	chosen     []Strategy
-	total      int // weights of chosen
+	total      int    // weights of chosen
+	restricted string // names of chosen, if not all that apply
 	key        uint64
 }
 
@@ -142,11 +144,16 @@ func (sp *Space) choose(names []string) error {
 		}
 		wanted[name] = true
 	}
+	var chosen []string
 	for _, s := range strategies {
 		if wanted[s.Name] {
 			sp.chosen = append(sp.chosen, s)
 			sp.total += s.weight
+			chosen = append(chosen, s.Name)
 		}
+	}
+	if len(chosen) < len(usable) {
+		sp.restricted = strings.Join(chosen, ",")
 	}
 	return nil
 }
@@ -180,6 +187,8 @@ type Schedule struct {
 	Strategy string
 	// Scenario is not resolved; resolving changes it, so resolve a copy (Clone).
 	Scenario *scenario.Scenario
+	// restricted names the strategies that were chosen among, if not all.
+	restricted string
 }
 
 // stream returns an independent random stream for a part of the drawing, so that
@@ -266,7 +275,7 @@ func (sp *Space) Draw(seed int64) Schedule {
 		kinds, st.lossy, s.Loss = nil, false, 0 // both at once is anarchy
 	}
 	f.draw1(kinds, st)
-	return Schedule{Seed: seed, Strategy: st.Name, Scenario: s}
+	return Schedule{Seed: seed, Strategy: st.Name, Scenario: s, restricted: sp.restricted}
 }
 
 // cluster draws size, options and network, and returns the length of the safety
