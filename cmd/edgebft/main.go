@@ -10,12 +10,14 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/anacrolix/chansync"
 
 	"github.com/edgebft/edgebft/experiments/exit"
 	"github.com/edgebft/edgebft/experiments/lab"
 	"github.com/edgebft/edgebft/experiments/sweep"
+	"github.com/edgebft/edgebft/protocols"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -57,7 +59,14 @@ func command() *cobra.Command {
 		Use: "edgebft", Short: "BFT consensus research framework and simulator for the edge",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
+			var known []string
+			cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+			err = fmt.Errorf("%w%s", err, protocols.Suggest(name, known))
+		}
+		return usageError{err}
+	})
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "machine-readable results on stdout")
 	root.PersistentFlags().BoolVarP(&c.quiet, "quiet", "q", false, "no progress on stderr")
 	root.AddCommand(simCommand(c), sweepCommand(c), plotCommand(c), reportCommand(c), replayCommand(c), traceCommand(c),

@@ -14,8 +14,13 @@ import (
 func Catalog() *scenario.Catalog {
 	c := &scenario.Catalog{
 		Registry: catalog.Protocols(), Attacks: adversary.All(nil),
-		Topologies: topology.Names(), Profiles: profile.Names(),
+		Topologies: topology.Names(),
 		DefaultTopology: "lan", DefaultCosts: "server",
+	}
+	for _, name := range profile.Names() {
+		if name != "none" { // which scenarios know by themselves
+			c.Profiles = append(c.Profiles, name)
+		}
 	}
 	for _, a := range workloads.Apps() {
 		c.Apps = append(c.Apps, scenario.App{Name: a.Name, Doc: a.Doc, Classes: a.Weights, Options: a.Options})

@@ -159,6 +159,9 @@ func Default() *Scenario {
 	}
 }
 
+// Shorthands implements strict.Shorthands.
+func (*Scenario) Shorthands() []string { return []string{"duration"} }
+
 // Document returns where the scenario was read from, for error positions; nil
 // if it was built by a program.
 func (s *Scenario) Document() *strict.Document { return s.doc }

@@ -168,6 +168,11 @@ func (d *decoder) pairs(n *yaml.Node, path string) []pair {
 	return out
 }
 
+// Shorthands is implemented by a type that knows more keys than its fields have: the
+// reader takes them out before it decodes, and messages about unknown keys name
+// them.
+type Shorthands interface{ Shorthands() []string }
+
 func (d *decoder) structure(n *yaml.Node, into reflect.Value, path string) {
 	if n.Kind != yaml.MappingNode {
 		d.fail(n, path, "a mapping (key: value) is needed, not %s", kindName(n))
@@ -185,6 +190,9 @@ func (d *decoder) structure(n *yaml.Node, into reflect.Value, path string) {
 			names := make([]string, len(fields))
 			for i := range fields {
 				names[i] = fields[i].key
+			}
+			if s, ok := into.Addr().Interface().(Shorthands); ok {
+				names = append(names, s.Shorthands()...)
 			}
 			d.fail(kv.k, under(path, kv.k.Value), "unknown key %q%s", kv.k.Value, protocols.Suggest(kv.k.Value, names))
 			continue
