@@ -476,6 +476,104 @@ func TestRollback(t *testing.T) {
 	})
 }
 
+// indices is everything that the index knows, in comparable form.
+func indices(s *State) map[string]any {
+	classes := make(map[uint16][]ID)
+	for class, set := range s.index.classes {
+		if ids := set.ascending(); len(ids) > 0 {
+			classes[class] = slices.Clone(ids)
+		}
+	}
+	params := make(map[int][]uint64)
+	for i, list := range s.index.params {
+		if len(list) > 0 {
+			params[i] = list
+		}
+	}
+	var queue []expiryKey
+	for h := slices.Clone(s.index.queue); ; h.pop() {
+		k, ok := h.least(s.expiry)
+		if !ok {
+			break
+		}
+		if len(queue) == 0 || queue[len(queue)-1] != k {
+			queue = append(queue, k)
+		}
+	}
+	return map[string]any{
+		"keys": s.index.byKey, "voters": append([]uint64{}, s.index.voters...), "classes": classes, "bidders": s.index.bidders,
+		"offerers": s.index.offerers, "granted": s.index.granted, "sites": s.index.sites, "params": params, "queue": queue,
+	}
+}
+
+// TestIndexFollows compares the index after going back with one that is built anew
+// by restoring a snapshot.
+func TestIndexFollows(t *testing.T) {
+	for seed := range uint64(20) {
+		c := newChance(t, 100+seed)
+		for range 5 {
+			for range 200 {
+				c.s.Apply(c.next(), c.verify)
+			}
+			require.NoError(t, c.s.Rollback(c.s.Version()-c.u(150)))
+			var snap bytes.Buffer
+			require.NoError(t, c.s.Snapshot(&snap))
+			other, err := New(chanceGenesis())
+			require.NoError(t, err)
+			require.NoError(t, other.Restore(&snap))
+			require.Equal(t, indices(other), indices(c.s))
+			c.s.Release(c.s.Version())
+		}
+	}
+}
+
+// TestQueueIsBounded: entries that leave the expiry table before their time do not
+// pile up in the heap.
+func TestQueueIsBounded(t *testing.T) {
+	k := newKit(t)
+	for i := range uint64(5000) {
+		k.s.version++
+		k.s.step = 2 * k.s.version
+		k.s.schedule(1<<40+i, ExpirePrune, ID{})
+		k.s.unschedule(1<<40+i, ExpirePrune, ID{})
+		k.s.Release(k.s.version)
+	}
+	require.Less(t, len(k.s.index.queue), 100)
+}
+
+// halfway is a transaction that changes much and then fails.
+type halfway struct{ StakeDeposit }
+
+func (*halfway) Type() Type { return 0x7F }
+
+// TestFailingRuleLeavesNothing: a body that is refused after it wrote is taken
+// back, nonce and fee stay.
+func TestFailingRuleLeavesNothing(t *testing.T) {
+	rules[0x7F] = newRule("halfway", func(s *State, _ *halfway) Code {
+		s.credit(s.tx.Sender, 5)
+		s.accounts.put(9999, Account{Key: Key(fill32(7))})
+		s.schedule(1, ExpirePrune, ID{})
+		s.accounts.del(accountNamed("bob"))
+		return ErrLimit
+	}, RoleSender)
+	defer func() { rules[0x7F] = nil }()
+	k := newKit(t)
+	before := k.account("alice")
+	op, err := Sign(modelled, Envelope{Chain: kitChain, Sender: accountNamed("alice"), Nonce: 1, ValidUntil: Forever, Fee: 2}, &halfway{}, k.signer("alice", RoleSender))
+	require.NoError(t, err)
+	require.Equal(t, ErrLimit, k.apply(op))
+	before.Nonce++
+	before.Balance -= 2
+	require.Equal(t, before, k.account("alice"))
+	require.Equal(t, uint64(kitBalance), k.balance("bob"))
+	require.Zero(t, k.s.AccountOf(Key(fill32(7))))
+	require.Equal(t, accountNamed("bob"), k.s.AccountOf(modelled.Public(seedOf("bob"))))
+	require.NoError(t, k.s.Rollback(0))
+	before.Nonce--
+	before.Balance += 2
+	require.Equal(t, before, k.account("alice"))
+}
+
 func TestJournalIsBounded(t *testing.T) {
 	c := newChance(t, 5)
 	most := 0

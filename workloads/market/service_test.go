@@ -350,6 +350,22 @@ func TestFirstVoteCounts(t *testing.T) {
 	}
 }
 
+// TestLoneVote: a vote that nobody else cast earns no credibility.
+func TestLoneVote(t *testing.T) {
+	for commits := 1; commits <= 2; commits++ {
+		d := votingDeal(t, 0)
+		for _, v := range voters[:commits] {
+			d.vote(OK, v, Pass, 1)
+		}
+		d.at(2700)
+		for _, v := range voters[:commits] {
+			d.show(OK, v, Pass, 1)
+		}
+		d.ok("bob", &VerdictFinalize{d.id, 0})
+		require.Equal(t, uint32(30+commits-1), d.account("v1").Score)
+	}
+}
+
 // TestCredibility repeats the table of voters needed for a unanimous verdict, and
 // with one fresh dissenter.
 func TestCredibility(t *testing.T) {
