@@ -17,7 +17,6 @@ import (
 	"github.com/edgebft/edgebft/experiments/exit"
 	"github.com/edgebft/edgebft/experiments/lab"
 	"github.com/edgebft/edgebft/experiments/sweep"
-	"github.com/edgebft/edgebft/protocols"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -63,7 +62,7 @@ func command() *cobra.Command {
 		if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
 			var known []string
 			cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-			err = fmt.Errorf("%w%s", err, protocols.Suggest(name, known))
+			err = lab.UnknownFlag(err, name, known)
 		}
 		return usageError{err}
 	})

@@ -166,6 +166,11 @@ func detail(w IO, l listed) error {
 	return sweep.WriteTable(w.Out, []string{"option", "default", "allowed", "what it does"}, rows)
 }
 
+// UnknownFlag adds the nearest flag to an error about an unknown one.
+func UnknownFlag(err error, name string, known []string) error {
+	return fmt.Errorf("%w%s", err, protocols.Suggest(name, known))
+}
+
 // Schema prints a JSON Schema.
 func Schema(w IO, what string) error {
 	switch what {
