@@ -144,13 +144,13 @@ func (s *Sim) entry(h *host, pl *payload) uint32 {
 func (s *Sim) launch(ref uint32, pl *payload, dst int32, dep int64, flags, seq uint32) {
 	at := dep - pl.gap
 	if s.strict {
-		s.q.push(event{at: max(at, s.now), key: s.tie(pl.src, dst, saltDepart, at, seq), src: pl.src, dst: dst, kind: evDepart | flags, ref: ref})
+		s.q.push(event{at: max(at, s.now), key: s.tie(pl.src, dst, saltDepart+uint64(pl.mt.Class), at, seq), src: pl.src, dst: dst, kind: evDepart | flags, ref: ref})
 		return
 	}
 	path := s.path(pl.src, dst)
 	if s.streams && path.Jitter != nil && !s.eps[pl.src].host.shared {
 		at += path.Floor - 1
-		s.q.push(event{at: at, key: s.tie(pl.src, dst, saltYield, at, seq), src: pl.src, dst: dst, kind: evYield | flags, ref: ref})
+		s.q.push(event{at: at, key: s.tie(pl.src, dst, saltYield+uint64(pl.mt.Class), at, seq), src: pl.src, dst: dst, kind: evYield | flags, ref: ref})
 		return
 	}
 	s.travel(ref, pl, dst, at+path.Floor, flags, seq)
@@ -231,7 +231,7 @@ func (s *Sim) pushArrive(ref uint32, pl *payload, dst int32, at int64, flags, se
 	if s.cfg.Transport == Datagram { // what was sent at different times may arrive at one
 		seq = uint32(pl.counter)
 	}
-	key := s.tie(pl.src, dst, saltArrive, at, seq)
+	key := s.tie(pl.src, dst, saltArrive+uint64(pl.mt.Class), at, seq)
 	if s.strict {
 		s.lastArrive = abortKey{key, pl.src, dst}
 	}
@@ -315,10 +315,10 @@ func (s *Sim) advance(ref uint32) {
 	st.left--
 	st.dep = st.nic.serve(max(st.at+nanos(st.acc+st.k*st.c), st.notyet), pl.upQ, pl.upR)
 	at := st.dep - pl.gap + s.path(pl.src, st.dst).Floor
-	salt := saltArrive
+	salt := saltArrive + uint64(pl.mt.Class)
 	if st.jittered {
 		at--
-		salt = saltYield
+		salt = saltYield + uint64(pl.mt.Class)
 	}
 	s.q.push(event{at: at, key: s.tie(pl.src, st.dst, salt, at, pl.seq), src: pl.src, dst: st.dst, kind: evStream, ref: ref})
 }
