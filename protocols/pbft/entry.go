@@ -24,6 +24,7 @@ func Options() []protocols.Option {
 		{Name: "client_timeout", Kind: protocols.OptionDuration, Default: int64(500 * time.Millisecond), Min: int64(time.Millisecond), Max: int64(time.Hour), Doc: "wait before a client retransmits; doubles"},
 		{Name: "client_timeout_max", Kind: protocols.OptionDuration, Default: int64(8 * time.Second), Min: int64(time.Millisecond), Max: int64(time.Hour), Doc: "bound of the doubling"},
 		{Name: "snapshot_every", Kind: protocols.OptionInt, Default: 16384, Min: 1, Max: 1 << 40, Doc: "requests between two durable snapshots; the log holds what came after the last one"},
+		{Name: "block", Kind: protocols.OptionInt, Default: 1024, Min: 0, Max: 1 << 30, Doc: "executed requests per certified block; 0 is no certificates"},
 		{Name: "log", Kind: protocols.OptionBool, Default: 1, Doc: "votes are durable before they are sent; without, a restarted replica counts as one that lost its disk"},
 	}
 }
@@ -69,6 +70,7 @@ func replicaOptions(c *protocols.Config, oc OrdererConfig) smr.ReplicaOptions {
 	return smr.ReplicaOptions{
 		Window: 1, TransferTimeout: 2 * oc.Resend, SignFor: 10 * oc.Timeout,
 		SnapshotEvery: uint64(c.Options.Int("snapshot_every")),
+		Block:         uint64(c.Options.Int("block")),
 	}
 }
 

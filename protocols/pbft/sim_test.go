@@ -32,6 +32,7 @@ type world struct {
 	sim      *netsim.Sim
 	check    *observe.Checker
 	orderers map[protocols.NodeID]*Orderer
+	replicas map[protocols.NodeID]*smr.Replica
 	loads    []*limited
 	samples  []protocols.Sample
 }
@@ -72,7 +73,7 @@ func (l *limited) Result(user int, now protocols.Time, op, result []byte) protoc
 }
 
 func newWorld(t testing.TB, s setup) *world {
-	w := &world{orderers: make(map[protocols.NodeID]*Orderer)}
+	w := &world{orderers: make(map[protocols.NodeID]*Orderer), replicas: make(map[protocols.NodeID]*smr.Replica)}
 	options, err := protocols.ResolveOptions(Options(), s.options)
 	require.NoError(t, err)
 	if s.top == nil {
@@ -98,8 +99,8 @@ func newWorld(t testing.TB, s setup) *world {
 			oc.mutate = s.bug
 			oc.mutate.usurp = s.bug.usurp && c.Self == s.liar
 			o := NewOrderer(oc)
-			w.orderers[c.Self] = o
-			return []protocols.Node{smr.NewReplica(&c, o, replicaOptions(&c, oc))}
+			w.orderers[c.Self], w.replicas[c.Self] = o, smr.NewReplica(&c, o, replicaOptions(&c, oc))
+			return []protocols.Node{w.replicas[c.Self]}
 		}})
 		require.NoError(t, err)
 	}

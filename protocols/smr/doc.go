@@ -13,6 +13,29 @@
 // replies and transfers state. [Replica] is the shell of a protocol that is used
 // alone; Backup and RBFT bring shells of their own around the same orderers.
 //
+// # Certificates
+//
+// Whenever the number of executed requests reaches a multiple of B
+// (ReplicaOptions.Block), in the middle of a batch too, a replica signs (number of
+// requests, block digest, state root) and sends it to the others as CERTIFY. f+1 equal
+// signatures are a [Certificate]: one of their signers is correct, and correct
+// replicas sign final states only. MAC-based protocols have no other proof that
+// means something to an outsider. [VerifyCertificate] needs nothing but the keys of
+// the replicas. The block digest ([Executor.Block]) names the requests of the block in
+// order, and is part of the checkpoint digest and of snapshots, so that a replica
+// whose state was transferred in the middle of a block finishes it as the others do.
+// Blocks that a replica did not finish itself it does not sign.
+//
+// CERTIFY is not sent again. A replica that misses one, or that is more than
+// certifySpan blocks behind or ahead of the others, has a gap in its certificates;
+// the next block's closes it, because a certificate covers the whole prefix. Where
+// that is too long to wait for, B is to be smaller.
+//
+// This is for protocols of immediate finality: what [Replica] executes is final. A
+// shell that executes speculatively calls the same thing for the released prefix: it
+// notes (number, block digest, root) at the end of each block when it executes, drops
+// what a Rollback takes back, and signs what Release has passed.
+//
 // # Decisions
 //
 //   - Exactly-once execution is decided at execution, by the client table, never at
@@ -24,7 +47,14 @@
 //     while (Replica.mustSign), so that such a client costs at most one view change
 //     per primary.
 //   - The checkpoint digest covers the application's root, the client table and the
-//     number of applied operations, because all three decide future replies.
+//     number of applied operations, because all three decide future replies, and the
+//     digest of the unfinished block.
+//   - A replica that lost its disk signs for certificates even while it may not vote.
+//     A vote can contradict one that its earlier life forgot; a CERTIFY cannot, because
+//     it promises nothing: it reports the one state that the decided requests lead to,
+//     computed from a checkpoint that f+1 replicas vouch for or from genesis. Signing
+//     the same block twice gives the same content. A replica whose state has diverged
+//     does sign a wrong one, and counts among the f faulty for that.
 //
 // What it is not: it contains no ordering protocol and no application.
 package smr

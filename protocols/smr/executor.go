@@ -22,15 +22,19 @@ type Executor struct {
 	newApp  func() protocols.Application
 	window  int
 	clients *ClientTable
-	ordered uint64 // requests executed, duplicates not counted: the index in the total order
+	ordered uint64           // requests executed, duplicates not counted: the index in the total order
+	every   uint64           // requests per block; 0 is none
+	block   protocols.Digest // of the requests of the present block so far
 	undo    []undoRecord
 	undoOn  bool
+	scratch [64]byte
 }
 
 type undoRecord struct {
 	version uint64 // application version before the request
 	request *protocols.Request
-	entry   *clientEntry // table entry before it, nil if there was none
+	block   protocols.Digest // block digest before it
+	entry   *clientEntry     // table entry before it, nil if there was none
 }
 
 // Result is the outcome of one executed request.
@@ -44,9 +48,11 @@ type Result struct {
 }
 
 // NewExecutor returns an executor over a fresh application. window is the number
-// of replies kept per client; undo says whether Rollback will be used.
-func NewExecutor(env protocols.Env, newApp func() protocols.Application, window int, undo bool) *Executor {
-	return &Executor{env: env, app: newApp(), newApp: newApp, window: window, clients: NewClientTable(window), undoOn: undo}
+// of replies kept per client; undo says whether Rollback will be used; block is the
+// number of requests per block, 0 for none, which must be the same on all replicas
+// for ever.
+func NewExecutor(env protocols.Env, newApp func() protocols.Application, window int, undo bool, block uint64) *Executor {
+	return &Executor{env: env, app: newApp(), newApp: newApp, window: window, clients: NewClientTable(window), undoOn: undo, every: block}
 }
 
 // Application returns the application, for reads.
@@ -54,6 +60,33 @@ func (x *Executor) Application() protocols.Application { return x.app }
 
 // Executed is the number of requests executed since genesis.
 func (x *Executor) Executed() uint64 { return x.ordered }
+
+// Block returns the digest of the block of requests that ends with the last one
+// executed; end is false if none ends there. A block's digest is the chain
+// D(...D(D(s, r1), r2)..., rB) of the digests of its requests, where s is the digest
+// of a domain string and the block's number from 1.
+func (x *Executor) Block() (digest protocols.Digest, end bool) {
+	if x.every == 0 || x.ordered == 0 || x.ordered%x.every != 0 {
+		return protocols.Digest{}, false
+	}
+	return x.block, true
+}
+
+// absorb makes the request to be executed next part of its block.
+func (x *Executor) absorb(r *protocols.Request) {
+	if x.every == 0 {
+		return
+	}
+	auth := x.env.Auth()
+	if x.ordered%x.every == 0 {
+		b := append(x.scratch[:0], blockDomain...)
+		x.block = auth.Digest(binary.BigEndian.AppendUint64(b, x.ordered/x.every+1))
+	}
+	d := r.Known(auth)
+	x.block = auth.Digest(append(append(x.scratch[:0], x.block[:]...), d[:]...))
+}
+
+const blockDomain = "edgebft/block/v1"
 
 // Lookup answers from the client table.
 func (x *Executor) Lookup(k protocols.RequestKey) (reply []byte, cached, done bool) {
@@ -79,8 +112,9 @@ func (x *Executor) do(r *protocols.Request, known *Prechecked) []byte {
 	auth := x.env.Auth()
 	auth.Charge(protocols.OpApply, len(r.Op))
 	if x.undoOn {
-		x.undo = append(x.undo, undoRecord{x.app.Version(), r, x.clients.copyEntry(r.Client)})
+		x.undo = append(x.undo, undoRecord{x.app.Version(), r, x.block, x.clients.copyEntry(r.Client)})
 	}
+	x.absorb(r)
 	reply := x.app.Apply(r.Op, func(c protocols.SigCheck) bool {
 		if ok, found := known.lookup(c); found {
 			return ok
@@ -118,6 +152,7 @@ func (x *Executor) rewind(index uint64) error {
 			}
 		}
 		x.clients.restoreEntry(u.request.Client, u.entry)
+		x.block = u.block
 		x.ordered--
 	}
 	clear(x.undo[n:])
@@ -141,14 +176,15 @@ func (x *Executor) Release(index uint64) {
 }
 
 // Digest is the checkpoint digest of the present state: application root, client
-// table and number of executed requests. root is the first of them.
+// table, number of executed requests and block digest. root is the first of them.
 func (x *Executor) Digest() (digest, root protocols.Digest) {
 	root = x.app.Root()
 	b := make([]byte, 0, 256)
-	b = append(b, "edgebft/checkpoint/v1"...)
+	b = append(b, "edgebft/checkpoint/v2"...)
 	b = append(b, root[:]...)
 	b = binary.BigEndian.AppendUint64(b, x.ordered)
 	b = binary.BigEndian.AppendUint64(b, x.app.Version())
+	b = append(b, x.block[:]...)
 	b = x.clients.AppendTo(b)
 	return x.env.Auth().Digest(b), root
 }
@@ -157,7 +193,7 @@ func (x *Executor) Digest() (digest, root protocols.Digest) {
 func (x *Executor) Snapshot() ([]byte, error) {
 	var w bytes.Buffer
 	head := binary.BigEndian.AppendUint64([]byte(snapshotMagic), x.ordered)
-	w.Write(x.clients.AppendTo(head))
+	w.Write(x.clients.AppendTo(append(head, x.block[:]...)))
 	if err := x.app.Snapshot(&w); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}
@@ -185,14 +221,15 @@ func (x *Executor) SnapshotAt(index uint64) ([]byte, error) {
 	return snapshot, err
 }
 
-const snapshotMagic = "edgebft1"
+// snapshotMagic begins every snapshot; its last character counts the formats.
+const snapshotMagic = "edgebft2"
 
 // Restore replaces the state by a snapshot if that is well formed and has this
 // checkpoint digest; otherwise it leaves the state as it was and says why.
 func (x *Executor) Restore(snapshot []byte, want protocols.Digest) error {
 	x.env.Auth().Charge(protocols.OpSnapshot, len(snapshot))
 	r := bytes.NewReader(snapshot)
-	var head [len(snapshotMagic) + 8]byte
+	var head [len(snapshotMagic) + 8 + protocols.DigestSize]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil || string(head[:len(snapshotMagic)]) != snapshotMagic {
 		return errors.New("snapshot: not one of ours")
 	}
@@ -207,8 +244,8 @@ func (x *Executor) Restore(snapshot []byte, want protocols.Digest) error {
 	if r.Len() != 0 {
 		return fmt.Errorf("snapshot: %d bytes after the state", r.Len())
 	}
-	fresh := Executor{env: x.env, app: app, newApp: x.newApp, window: x.window, clients: clients, undoOn: x.undoOn,
-		ordered: binary.BigEndian.Uint64(head[len(snapshotMagic):])}
+	fresh := Executor{env: x.env, app: app, newApp: x.newApp, window: x.window, clients: clients, undoOn: x.undoOn, every: x.every,
+		ordered: binary.BigEndian.Uint64(head[len(snapshotMagic):]), block: protocols.Digest(head[len(snapshotMagic)+8:])}
 	if got, _ := fresh.Digest(); got != want {
 		return fmt.Errorf("snapshot: digest %v, want %v", got, want)
 	}

@@ -20,6 +20,7 @@ const (
 	TagFetchState  protocols.Tag = 0x0101
 	TagStateChunk  protocols.Tag = 0x0102
 	TagStateRecord protocols.Tag = 0x0103
+	TagCertify     protocols.Tag = 0x0104
 )
 
 // chunkSize is the size of one piece of a snapshot on the wire, in bytes;
@@ -63,11 +64,12 @@ func (*StateChunk) Tag() protocols.Tag { return TagStateChunk }
 func (*StateRecord) Tag() protocols.Tag { return TagStateRecord }
 
 // MessageTypes returns the types that every replica shell uses: REQUEST, REPLY,
-// state transfer and the state record.
+// CERTIFY, state transfer and the state record.
 func MessageTypes() []protocols.MessageType {
 	return []protocols.MessageType{
 		protocols.RequestType(),
 		protocols.ReplyType(),
+		certifyType(),
 		{
 			Tag: TagFetchState, Name: "FETCH-STATE", Class: protocols.ClassBulk, Seal: protocols.SealMAC,
 			New:   func() protocols.WireMessage { return new(FetchState) },

@@ -15,7 +15,7 @@ const OrdererPath = "o"
 //
 // Bounds: executed batches that wait for their signature checks, and snapshots of
 // checkpoints that are not stable yet, are bounded by the orderer's watermarks;
-// mustSign by mustSignMax clients.
+// mustSign by mustSignMax clients. What it keeps for certificates: see certifier.
 type Replica struct {
 	cfg     *protocols.Config
 	orderer Orderer
@@ -34,6 +34,7 @@ type Replica struct {
 	checkpoints []checkpoint // ascending slots, not stable yet
 	stable      checkpoint   // the last stable one; index is right if known
 	saved       uint64       // requests executed in the durable snapshot
+	certs       certifier
 	mustSign    map[protocols.NodeID]protocols.Time
 	signFIFO    []protocols.NodeID
 	replaying   bool
@@ -48,6 +49,10 @@ type ReplicaOptions struct {
 	// SnapshotEvery is how many requests may be executed between two durable
 	// snapshots. The log holds what came after the last one.
 	SnapshotEvery uint64
+	// Block is the number of executed requests per certified block, the B of the
+	// package comment; 0 is no certificates. It is part of the replicated state: all
+	// replicas have the same one, for ever.
+	Block uint64
 	// SignFor is how long the clients of an abandoned proposal have to sign.
 	SignFor time.Duration
 }
@@ -81,6 +86,7 @@ const mustSignMax = 4096
 func NewReplica(cfg *protocols.Config, orderer Orderer, opt ReplicaOptions) *Replica {
 	return &Replica{
 		cfg: cfg, orderer: orderer, opt: opt,
+		certs:    certifier{every: opt.Block, need: protocols.WeakQuorum(cfg.F), self: cfg.Self},
 		checks:   make(map[protocols.Digest]*batchCheck),
 		checkIDs: make(map[uint64]*batchCheck),
 		mustSign: make(map[protocols.NodeID]protocols.Time),
@@ -90,7 +96,7 @@ func NewReplica(cfg *protocols.Config, orderer Orderer, opt ReplicaOptions) *Rep
 // Start implements protocols.Node.
 func (x *Replica) Start(env protocols.Env, boot protocols.Boot) {
 	x.env = env
-	x.exec = NewExecutor(env, x.cfg.NewApplication, x.opt.Window, true)
+	x.exec = NewExecutor(env, x.cfg.NewApplication, x.opt.Window, true, x.opt.Block)
 	x.transfer = transfer{env: env, timeout: x.opt.TransferTimeout, least: x.orderer.Least}
 	for _, rec := range boot.For(env.Path()).Records {
 		if s, ok := rec.Message.(*StateRecord); ok {
@@ -129,6 +135,8 @@ func (x *Replica) Receive(e *protocols.Envelope, m protocols.Message, v protocol
 		}
 	case *StateChunk:
 		x.onState(e.From, m)
+	case *Certify:
+		x.onCertify(e.From, m, v.OK(0))
 	case *protocols.Checked:
 		x.onChecked(m)
 	case *protocols.Notice:
@@ -261,6 +269,9 @@ func (x *Replica) execute() {
 			res := x.exec.Apply(r, known)
 			if !x.replaying && (!res.Duplicate || res.Reply != nil) {
 				x.reply(r, res.Reply)
+			}
+			if !res.Duplicate {
+				x.certifyBlock()
 			}
 		}
 		slot, due := d.slot, d.checkpoint
