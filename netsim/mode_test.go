@@ -106,6 +106,7 @@ func (c *chatter) act() {
 	r := c.env.Rand()
 	m := &msg{tag: []protocols.Tag{tagAsk, tagPropose, tagPrepare, tagCommit}[r.IntN(4)], Seq: r.Uint64() >> r.IntN(64), Data: make([]byte, r.IntN(40)*r.IntN(40)*r.IntN(20))}
 	m.Hash[0] = byte(r.IntN(5))
+	c.env.Emit(protocols.Event{Kind: protocols.EventCommitted, Digest: m.Hash})
 	for range 1 + r.IntN(3) {
 		switch r.IntN(9) {
 		case 0, 1:
@@ -179,6 +180,10 @@ func TestModesAgreeOnRandomPrograms(t *testing.T) {
 			if err := s.Run(protocols.Time(20 * ms)); err != nil {
 				return "", Stats{}, err
 			}
+			if err := s.Run(protocols.Time(time.Hour)); err != nil {
+				return "", Stats{}, err
+			}
+			requireNothingLeft(t, s)
 			st := s.Stats()
 			return st.TraceHash, st, nil
 		}
@@ -197,5 +202,109 @@ func TestModesAgreeOnRandomPrograms(t *testing.T) {
 			require.Equal(t, first.Steps, st.Steps, name)
 			require.Equal(t, want, got, name)
 		}
+	})
+}
+
+// requireNothingLeft checks that a run that has come to rest holds nothing.
+func requireNothingLeft(t require.TestingT, s *Sim) {
+	require.Zero(t, s.q.len(), "events")
+	require.Zero(t, s.payloads.live, "payloads")
+	require.Zero(t, s.locals.live, "local messages")
+	require.Zero(t, s.jobs.live, "jobs")
+	require.Zero(t, s.streamsSlab.live, "streams")
+	require.Zero(t, s.checks.live, "checks")
+	require.Zero(t, s.verdicts.live, "verdicts")
+	for _, l := range s.lanes {
+		require.Zero(t, l.count, "inbox")
+		require.Zero(t, l.pending, "pending")
+		require.Empty(t, l.wakes)
+		require.Zero(t, len(l.held)-l.heldAt, "held outputs")
+		require.Zero(t, l.timers.len())
+	}
+}
+
+// Random faults on random programs: nothing panics, nothing leaks, and wire mode,
+// the other queue and a second run give the same trace.
+func TestRandomFaults(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(2, 6).Draw(t, "n")
+		lanes := rapid.IntRange(1, 2).Draw(t, "lanes")
+		cores := rapid.SampledFrom([]int{1, 2}).Draw(t, "cores")
+		perHost := rapid.SampledFrom([]int{1, 2}).Draw(t, "nodes per host")
+		rate := rapid.SampledFrom([]int64{0, 1e8, 25e9}).Draw(t, "rate")
+		jitter := rapid.SampledFrom([]time.Duration{0, 1, 50 * us}).Draw(t, "jitter")
+		costs := rapid.IntRange(0, 2).Draw(t, "costs")
+		seed := rapid.Uint64().Draw(t, "seed")
+		transport := rapid.SampledFrom([]Transport{Stream, Datagram, TCP}).Draw(t, "transport")
+		var faults []Fault
+		for range rapid.IntRange(1, 6).Draw(t, "faults") {
+			f := Fault{Kind: FaultKind(rapid.IntRange(1, int(lastFault)-1).Draw(t, "kind")), At: protocols.Time(rapid.Int64Range(0, int64(3*ms)).Draw(t, "at")), For: time.Duration(rapid.Int64Range(1, int64(2*ms)).Draw(t, "for"))}
+			f.Nodes = []protocols.NodeID{protocols.NodeID(rapid.IntRange(0, n-1).Draw(t, "node"))}
+			if rapid.Bool().Draw(t, "on event") {
+				f.On = &Trigger{Event: protocols.EventCommitted, Node: protocols.Nobody, Nth: uint64(rapid.IntRange(1, 20).Draw(t, "nth"))}
+			}
+			f.PPM, f.Permille = 300_000, 3000
+			f.Wipe = f.Kind <= FaultRecover && rapid.Bool().Draw(t, "wipe")
+			switch f.Kind {
+			case FaultRecover, FaultResume:
+				f.For = 0
+			case FaultDelay, FaultDuplicate, FaultReorder, FaultSlowDisk:
+				f.Delay, f.Jitter = 100*us, 300*us
+			case FaultClock:
+				f.Clock = ClockSpec{Shape: ClockNoisy, Amplitude: int64(ms), Period: int64(ms)}
+			}
+			if f.check(transport) == nil {
+				faults = append(faults, f)
+			}
+		}
+		run := func(change func(*Config)) string {
+			cfg := Config{Seed: seed, Table: testTable(), Transport: transport, Topology: flat(2, 100*us, rate), Faults: faults, Interactive: true}
+			if jitter > 0 {
+				cfg.Topology = jittered(2, 100*us, jitter, rate)
+			}
+			if transport != Stream {
+				cfg.Topology.Paths[0][1].LossPPM, cfg.Topology.Paths[0][1].Burst = 100_000, 3
+			}
+			if transport == Datagram {
+				cfg.Datagram = Impairments{DuplicatePPM: 100_000, ReorderPPM: 100_000, Window: 200 * us}
+			}
+			switch costs {
+			case 1:
+				cfg.Profile = testProfile()
+			case 2:
+				cfg.Profile = diskProfile()
+			}
+			change(&cfg)
+			s, err := New(cfg)
+			require.NoError(t, err)
+			var h HostID
+			for i := range n {
+				if i%perHost == 0 {
+					h, err = s.AddHost(HostSpec{Place: i % 2, Cores: cores})
+					require.NoError(t, err)
+				}
+				_, err = s.AddNode(NodeSpec{ID: protocols.NodeID(i), Host: h, New: func() []protocols.Node {
+					var out []protocols.Node
+					for range lanes {
+						out = append(out, &chatter{n: n, lanes: lanes, left: 15})
+					}
+					return out
+				}})
+				require.NoError(t, err)
+			}
+			require.NoError(t, s.Run(protocols.Time(time.Hour)))
+			for _, p := range s.procs { // what is still down or paused keeps its timers
+				if p.paused {
+					s.resume(p)
+				}
+			}
+			require.NoError(t, s.Run(protocols.Time(2*time.Hour)))
+			requireNothingLeft(t, s)
+			return s.TraceHash()
+		}
+		want := run(func(*Config) {})
+		require.Equal(t, want, run(func(*Config) {}), "again")
+		require.Equal(t, want, run(func(c *Config) { c.Wire = true }), "wire")
+		require.Equal(t, want, run(func(c *Config) { c.heapQueue = true }), "binary heap")
 	})
 }

@@ -11,7 +11,7 @@ const noticePeriod = int64(time.Second)
 
 // maxNotices bounds what a process remembers about peers it has notices on.
 // Beyond it, further peers are passed over in silence; drops are still counted.
-const maxNotices = 1 << 14
+const maxNotices = 1 << 12
 
 type noticeKey struct {
 	ep   int32
@@ -24,6 +24,7 @@ type noticeState struct {
 	next    int64 // not before this time
 	count   uint64
 	pending bool
+	index   uint32 // in noticeList
 }
 
 // notice tells the node at an endpoint about a peer, at most once per second.
@@ -45,7 +46,7 @@ func (s *Sim) noticeN(ep int32, peer protocols.NodeID, kind protocols.NoticeKind
 		if p.notices == nil {
 			p.notices = make(map[noticeKey]*noticeState)
 		}
-		st = &noticeState{noticeKey: k}
+		st = &noticeState{noticeKey: k, index: uint32(len(p.noticeList))}
 		p.notices[k] = st
 		p.noticeList = append(p.noticeList, st)
 	}
@@ -60,11 +61,7 @@ func (s *Sim) noticeN(ep int32, peer protocols.NodeID, kind protocols.NoticeKind
 	}
 	if !st.pending {
 		st.pending = true
-		i := 0
-		for p.noticeList[i] != st {
-			i++
-		}
-		s.q.push(event{at: st.next, key: s.tie(p.id, 0, saltNotice, st.next, uint32(i)), src: p.id, dst: int32(p.inc), kind: evNotice, ref: uint32(i)})
+		s.q.push(event{at: st.next, key: s.tie(p.id, 0, saltNotice, st.next, st.index), src: p.id, dst: int32(p.inc), kind: evNotice, ref: st.index})
 	}
 }
 

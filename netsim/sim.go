@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/edgebft/edgebft/netsim/profile"
 	"github.com/edgebft/edgebft/netsim/topology"
 	"github.com/edgebft/edgebft/protocols"
 	"github.com/edgebft/edgebft/protocols/auth"
@@ -236,7 +237,7 @@ func (s *Sim) start() error {
 	s.conns.procs, s.admitted.procs = len(s.procs), len(s.procs)
 	s.strict = len(s.cfg.Faults) > 0 || s.cfg.Interactive
 	for _, h := range s.hosts {
-		free := h.prof == nil
+		free := cpuFree(h.prof)
 		h.shared = h.lanes > 1
 		h.parallel = !free && len(h.cores) > 1
 		exactNeeded := h.lanes > 1 || h.parallel || s.strict
@@ -260,6 +261,16 @@ func (s *Sim) start() error {
 	}
 	s.sinkOn = s.cfg.Sink != nil
 	return nil
+}
+
+// cpuFree reports whether a profile charges nothing for CPU time.
+func cpuFree(p *profile.Profile) bool {
+	if p == nil {
+		return true
+	}
+	q := *p
+	q.Fsync, q.PerRecord = 0, 0
+	return q.Free()
 }
 
 // limit is the time that a queue of so many bytes takes at a rate.

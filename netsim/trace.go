@@ -100,7 +100,7 @@ type digestSlot struct {
 	num uint64 // 0 is empty
 }
 
-const digestLimit = 1 << 12
+const digestLimit = 1 << 8 // 20 kB per node
 
 func (t *digestTable) number(d *protocols.Digest) uint64 {
 	if 2*(t.n+1) > len(t.slots) {
