@@ -185,10 +185,10 @@ func TestDigestNumbers(t *testing.T) {
 		x := protocols.Digest{byte(i), byte(i >> 8), byte(i >> 16), 1}
 		return &x
 	}
-	for i := range 1000 {
+	for i := range digestLimit {
 		require.EqualValues(t, i+1, d.number(mk(i)))
 	}
-	for i := range 1000 {
+	for i := range digestLimit {
 		require.EqualValues(t, i+1, d.number(mk(i)))
 	}
 	for i := range 1 << 20 {
