@@ -103,20 +103,29 @@ type digestSlot struct {
 const digestLimit = 1 << 8 // 20 kB per node
 
 func (t *digestTable) number(d *protocols.Digest) uint64 {
-	if 2*(t.n+1) > len(t.slots) {
+	if len(t.slots) == 0 {
 		t.grow()
 	}
+	x := t.find(d)
+	if x.num != 0 {
+		return x.num
+	}
+	if 2*(t.n+1) > len(t.slots) {
+		t.grow()
+		x = t.find(d)
+	}
+	t.next++
+	t.n++
+	x.d, x.num = *d, t.next
+	return x.num
+}
+
+// find returns the slot of a digest, or the empty one where it belongs.
+func (t *digestTable) find(d *protocols.Digest) *digestSlot {
 	mask := uint64(len(t.slots) - 1)
 	for i := mix(binary.LittleEndian.Uint64(d[:])) & mask; ; i = (i + 1) & mask {
-		x := &t.slots[i]
-		if x.num == 0 {
-			t.next++
-			t.n++
-			x.d, x.num = *d, t.next
-			return x.num
-		}
-		if x.d == *d {
-			return x.num
+		if x := &t.slots[i]; x.num == 0 || x.d == *d {
+			return x
 		}
 	}
 }
