@@ -71,8 +71,15 @@ func BenchmarkShape(b *testing.B) {
 		mode    Mode
 		jitter  time.Duration
 	}{
-		{4, nil, 1, Auto, 0}, {4, testProfile(), 1, Fast, 0}, {4, testProfile(), 1, Exact, 0}, {4, testProfile(), 4, Auto, 0}, {4, testProfile(), 4, Auto, 100 * time.Microsecond},
-		{128, testProfile(), 1, Auto, 200 * time.Microsecond}, {1000, testProfile(), 1, Auto, 0}, {1000, testProfile(), 1, Auto, 200 * time.Microsecond}, {1000, testProfile(), 4, Auto, 200 * time.Microsecond},
+		{4, nil, 1, Auto, 0},
+		{4, testProfile(), 1, Fast, 0},
+		{4, testProfile(), 1, Exact, 0},
+		{4, testProfile(), 4, Auto, 0},
+		{4, testProfile(), 4, Auto, 100 * time.Microsecond},
+		{128, testProfile(), 1, Auto, 200 * time.Microsecond},
+		{1000, testProfile(), 1, Auto, 0},
+		{1000, testProfile(), 1, Auto, 200 * time.Microsecond},
+		{1000, testProfile(), 4, Auto, 200 * time.Microsecond},
 	} {
 		name := fmt.Sprintf("n=%d/costs=%v/cores=%d/%s/jitter=%v", c.n, c.profile != nil, c.cores, c.mode, c.jitter)
 		b.Run(name, func(b *testing.B) {

@@ -147,6 +147,7 @@ func (a *Adder) issue() {
 		a.env.Invoke(0, a.next, binary.BigEndian.AppendUint64(nil, a.next))
 	}
 }
+
 func (a *Adder) Completed(_ int, c protocols.Completion) {
 	fmt.Printf("sum %d after %v\n", binary.BigEndian.Uint64(c.Result), a.env.Now().Sub(a.from))
 	a.issue()

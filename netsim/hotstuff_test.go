@@ -128,6 +128,7 @@ func (c *hsClient) Invoke(id uint64, _ []byte) {
 	c.answers[name] = 0
 	c.env.Multicast(c.all, &msg{tag: tagCmd, Seq: name, Data: make([]byte, c.size)})
 }
+
 func (c *hsClient) Receive(_ *protocols.Envelope, x protocols.Message, _ protocols.Verdicts) {
 	m := x.(*msg)
 	k, open := c.answers[m.Seq]
@@ -160,6 +161,7 @@ func (l *hsLoad) Start(env protocols.LoadEnv, clients int) {
 		}
 	}
 }
+
 func (l *hsLoad) issue(c int) {
 	l.next[c]++
 	l.sent[c][l.next[c]] = l.env.Now()

@@ -23,11 +23,13 @@ func (p *puppet) Start(env protocols.Env, b protocols.Boot) {
 		p.start(p, b)
 	}
 }
+
 func (p *puppet) Receive(e *protocols.Envelope, m protocols.Message, _ protocols.Verdicts) {
 	if p.receive != nil {
 		p.receive(p, e, m)
 	}
 }
+
 func (p *puppet) Timeout(t protocols.Timer) {
 	if p.timeout != nil {
 		p.timeout(p, t)

@@ -194,7 +194,7 @@ func (s *Sim) decodeChunk(c *ringChunk, keep func(*Record) bool) []Record {
 
 // String renders a record for people.
 func (r *Record) String() string {
-	t := fmt.Sprintf("%12.6f ms  node %d", float64(r.At)/1e6, r.Node)
+	t := fmt.Sprintf("%5d.%06d ms  node %d", r.At/1e6, r.At%1e6, r.Node)
 	if r.Lane > 0 {
 		t += fmt.Sprintf(" lane %d", r.Lane)
 	}

@@ -198,6 +198,7 @@ func (c *shapeClient) Invoke(id uint64, op []byte) {
 	c.id, c.answers = id, 0
 	c.env.Send(0, &msg{tag: tagAsk, Seq: id, Data: op})
 }
+
 func (c *shapeClient) Receive(_ *protocols.Envelope, x protocols.Message, _ protocols.Verdicts) {
 	m, ok := x.(*msg)
 	if !ok || m.tag != tagAnswer || len(m.Data) < 2 || uint64(m.Data[1]) != c.id&0xff {

@@ -132,8 +132,10 @@ func New(cfg Config) (*Sim, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	s := &Sim{cfg: cfg, seed: mix(cfg.Seed + 0x5851f42d4c957f2d), byID: make(map[protocols.NodeID][]int32), groups: make(map[groupKey]*groupInfo),
-		aborted: make(map[abortKey]struct{}), gaps: make(map[uint64]uint64), tcp: make(map[uint64]tcpState), channels: make(map[uint64]bool)}
+	s := &Sim{
+		cfg: cfg, seed: mix(cfg.Seed + 0x5851f42d4c957f2d), byID: make(map[protocols.NodeID][]int32), groups: make(map[groupKey]*groupInfo),
+		aborted: make(map[abortKey]struct{}), gaps: make(map[uint64]uint64), tcp: make(map[uint64]tcpState), channels: make(map[uint64]bool),
+	}
 	s.tieSeed = s.draw(drawTie, 0, 0, 0)
 	s.q = new(radix)
 	if cfg.heapQueue {
