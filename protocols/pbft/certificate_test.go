@@ -91,6 +91,15 @@ func TestCertificates(t *testing.T) {
 		{name: "a replica that is dead", quiet: 2, config: crash(0, 0, false, 2)},
 		{name: "a replica that swears falsely", quiet: 1, attack: attacked(perjurer{}, 1)},
 		{name: "a primary that swears falsely", quiet: 0, attack: attacked(perjurer{}, 0)},
+		{name: "a replica that signs badly", quiet: 1, attack: attacked(lie(func(m protocols.WireMessage) protocols.WireMessage {
+			if c, ok := m.(*smr.Certify); ok {
+				bad := *c
+				bad.Signature = append([]byte(nil), c.Signature...)
+				bad.Signature[5] ^= 1
+				return &bad
+			}
+			return m
+		}), 1)},
 		{name: "a restart", quiet: protocols.Nobody, config: crash(50*time.Millisecond, 20*time.Millisecond, false, 2)},
 		{name: "all restart", quiet: protocols.Nobody, config: crash(50*time.Millisecond, 20*time.Millisecond, false, 0, 1, 2, 3)},
 		{name: "a restart with an empty disk", quiet: protocols.Nobody, config: crash(50*time.Millisecond, 20*time.Millisecond, true, 2)},
@@ -157,22 +166,27 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// A certificate costs each replica one signature and n-1 messages per block, and
-// none is sent where the option is off.
+// A certificate costs each replica one signature and n-1 messages per block, also
+// where blocks end inside batches, and none is sent where the option is off.
 func TestCertificatesCost(t *testing.T) {
-	for _, block := range []int64{0, 5, 7} {
-		w := newWorld(t, setup{n: 7, f: 2, clients: 1, perClient: 20, options: map[string]int64{"block": block}})
-		w.finish(t, time.Minute, 20)
+	for _, block := range []int64{0, 5, 7, 60, 61} {
+		const n, total = 7, 60
+		w := newWorld(t, setup{n: n, f: 2, clients: 4, perClient: total / 4, options: map[string]int64{"block": block, "pipeline": 1}})
+		w.finish(t, time.Minute, total)
 		w.run(t, time.Second)
 		blocks := uint64(0)
 		if block > 0 {
-			blocks = 20 / uint64(block)
+			blocks = total / uint64(block)
 		}
 		stats := w.sim.Stats()
-		require.Equal(t, 7*6*blocks, stats.Type("CERTIFY").Sent)
-		for i := range protocols.NodeID(7) {
+		require.Less(t, stats.Type("PRE-PREPARE").Sent, uint64(total*(n-1)), "batches hold several requests")
+		require.Equal(t, n*(n-1)*blocks, stats.Type("CERTIFY").Sent)
+		for i := range protocols.NodeID(n) {
 			require.Equal(t, blocks, stats.Node(i).Ops[protocols.OpSign])
-			require.Equal(t, 6*blocks, stats.Node(i).Ops[protocols.OpVerify])
+			require.Equal(t, (n-1)*blocks, stats.Node(i).Ops[protocols.OpVerify])
+			last, ok := w.replicas[i].Certificate()
+			require.Equal(t, blocks > 0, ok)
+			require.Equal(t, blocks*uint64(block), last.Applied)
 		}
 	}
 }
