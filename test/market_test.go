@@ -70,8 +70,10 @@ func replicated(t *testing.T, protocol string, st *stories.Story, options map[st
 	require.NoError(t, err)
 	resolved, err := protocols.ResolveOptions(entry.Options, options)
 	require.NoError(t, err)
-	top := &topology.Topology{Name: "one hop", Places: []topology.Place{{Name: "here"}},
-		Paths: [][]topology.Path{{{Floor: int64(time.Millisecond), Burst: 1}}}, Replicas: []int{0}, Clients: []int{0}}
+	top := &topology.Topology{
+		Name: "one hop", Places: []topology.Place{{Name: "here"}},
+		Paths: [][]topology.Path{{{Floor: int64(time.Millisecond), Burst: 1}}}, Replicas: []int{0}, Clients: []int{0},
+	}
 	checker := observe.New(observe.Config{N: n, Finality: entry.Finality})
 	sim, err := netsim.New(netsim.Config{Seed: 1, Cluster: 1, Table: entry.Messages(), Topology: top, Observers: []protocols.Observer{checker}, Faults: faults, RealCrypto: true})
 	require.NoError(t, err)

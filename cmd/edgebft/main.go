@@ -116,11 +116,16 @@ func simCommand(c *common) *cobra.Command {
 func scenarioFlags(cmd *cobra.Command) func() []string {
 	f := cmd.Flags()
 	keys := []struct{ flag, key, usage string }{
-		{"protocol", "protocol", "name of a protocol"}, {"f", "f", "tolerated faults"}, {"n", "n", "replicas"},
-		{"clients", "clients", "client nodes"}, {"workload", "workload.app", "application: micro, kv, market, ..."},
+		{"protocol", "protocol", "name of a protocol"},
+		{"f", "f", "tolerated faults"},
+		{"n", "n", "replicas"},
+		{"clients", "clients", "client nodes"},
+		{"workload", "workload.app", "application: micro, kv, market, ..."},
 		{"rate", "workload.rate", "offered load of an open loop, for example 10k/s"},
-		{"topology", "topology", "name of a topology, or a file"}, {"costs", "costs", "CPU profile, a file, or none"},
-		{"transport", "transport", "stream, datagram or tcp"}, {"duration", "duration", "measured time, for example 5s"},
+		{"topology", "topology", "name of a topology, or a file"},
+		{"costs", "costs", "CPU profile, a file, or none"},
+		{"transport", "transport", "stream, datagram or tcp"},
+		{"duration", "duration", "measured time, for example 5s"},
 		{"seed", "seed", "every random draw follows from it"},
 	}
 	values := make([]*string, len(keys))

@@ -233,8 +233,11 @@ func (r *Result) Judge() (State, string) {
 		name string
 		v    Verdict
 	}{
-		{"agreement", s.Agreement}, {"integrity", s.Integrity}, {"validity", s.Validity},
-		{"linearizable", s.Linearizable}, {"root", s.Root},
+		{"agreement", s.Agreement},
+		{"integrity", s.Integrity},
+		{"validity", s.Validity},
+		{"linearizable", s.Linearizable},
+		{"root", s.Root},
 	}
 	var broken, open []string
 	for _, v := range verdicts {

@@ -14,7 +14,7 @@ import (
 func Catalog() *scenario.Catalog {
 	c := &scenario.Catalog{
 		Registry: catalog.Protocols(), Attacks: adversary.All(nil),
-		Topologies: topology.Names(),
+		Topologies:      topology.Names(),
 		DefaultTopology: "lan", DefaultCosts: "server",
 	}
 	for _, name := range profile.Names() {

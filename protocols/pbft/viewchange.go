@@ -48,17 +48,17 @@ func (o *Orderer) cancel(t *protocols.TimerID) {
 
 // dropViews forgets VIEW-CHANGEs and ACKs of views below the present one.
 func (o *Orderer) dropViews() {
-	for k := range o.vcs { //lint:allow determinism deletion only, order-free
+	for k := range o.vcs {
 		if k.view < o.view {
 			delete(o.vcs, k)
 		}
 	}
-	for k := range o.acks { //lint:allow determinism deletion only, order-free
+	for k := range o.acks {
 		if k.view < o.view {
 			delete(o.acks, k)
 		}
 	}
-	for k := range o.copies { //lint:allow determinism deletion only, order-free
+	for k := range o.copies {
 		if k.view < o.view {
 			delete(o.copies, k)
 		}
@@ -93,7 +93,7 @@ func (o *Orderer) storeViewChange(m *ViewChange) (vcEntry, bool) {
 		return e, e.vc == m || e.digest == o.digestOf(m)
 	}
 	var views []uint64
-	for kk := range o.vcs { //lint:allow determinism collected and sorted below
+	for kk := range o.vcs {
 		if kk.replica == m.Replica && kk.view != o.view {
 			views = append(views, kk.view)
 		}
@@ -161,7 +161,7 @@ func (o *Orderer) joinViewChange() {
 // be in.
 func (o *Orderer) announced(r protocols.NodeID) uint64 {
 	top := o.claims[r].View
-	for k := range o.vcs { //lint:allow determinism maximum, order-free
+	for k := range o.vcs {
 		if k.replica == r {
 			top = max(top, k.view)
 		}

@@ -234,8 +234,10 @@ func TestOnlyTheTruthIsCertified(t *testing.T) {
 			executed := reached[0]*block + rapid.Uint64Range(0, block-1).Draw(t, "more")
 			var m *Certify
 			if signer >= n-f {
-				at := rapid.SampledFrom([]uint64{0, 1, executed, executed + block, executed / block * block, (executed/block + 2) * block,
-					(executed/block + certifySpan) * block, (executed/block + certifySpan + 1) * block, 1 << 40 * block, ^uint64(0)}).Draw(t, "applied")
+				at := rapid.SampledFrom([]uint64{
+					0, 1, executed, executed + block, executed / block * block, (executed/block + 2) * block,
+					(executed/block + certifySpan) * block, (executed/block + certifySpan + 1) * block, 1 << 40 * block, ^uint64(0),
+				}).Draw(t, "applied")
 				m = signed(ring, "", signer, at, 1, 66)
 			} else {
 				reached[signer]++

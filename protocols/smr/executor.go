@@ -244,8 +244,10 @@ func (x *Executor) Restore(snapshot []byte, want protocols.Digest) error {
 	if r.Len() != 0 {
 		return fmt.Errorf("snapshot: %d bytes after the state", r.Len())
 	}
-	fresh := Executor{env: x.env, app: app, newApp: x.newApp, window: x.window, clients: clients, undoOn: x.undoOn, every: x.every,
-		ordered: binary.BigEndian.Uint64(head[len(snapshotMagic):]), block: protocols.Digest(head[len(snapshotMagic)+8:])}
+	fresh := Executor{
+		env: x.env, app: app, newApp: x.newApp, window: x.window, clients: clients, undoOn: x.undoOn, every: x.every,
+		ordered: binary.BigEndian.Uint64(head[len(snapshotMagic):]), block: protocols.Digest(head[len(snapshotMagic)+8:]),
+	}
 	if got, _ := fresh.Digest(); got != want {
 		return fmt.Errorf("snapshot: digest %v, want %v", got, want)
 	}

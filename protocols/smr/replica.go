@@ -325,7 +325,7 @@ func (x *Replica) Stable(slot uint64, digest protocols.Digest) bool {
 	clear(x.checkpoints[len(keep):])
 	x.checkpoints = keep
 	// Checks of batches that a view change replaced are not needed any more.
-	for d, c := range x.checks { //lint:allow determinism deletion only, order-free
+	for d, c := range x.checks {
 		if c.slot <= slot && !c.pending {
 			delete(x.checks, d)
 		}

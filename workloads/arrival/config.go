@@ -220,9 +220,15 @@ func (c Config) Check() error {
 		name         string
 		v, low, high time.Duration
 	}{
-		{"quiet", c.Quiet, 0, MaxDuration}, {"burst", c.Burst, 0, MaxDuration}, {"peak", c.Peak, 0, MaxDuration},
-		{"day", c.Day, 0, MaxDuration}, {"over", c.Over, 0, MaxDuration}, {"every", c.Every, 0, MaxDuration},
-		{"period", c.Period, 0, MaxDuration}, {"jitter", c.Jitter, 0, MaxDuration}, {"start", c.Start, 0, MaxDuration},
+		{"quiet", c.Quiet, 0, MaxDuration},
+		{"burst", c.Burst, 0, MaxDuration},
+		{"peak", c.Peak, 0, MaxDuration},
+		{"day", c.Day, 0, MaxDuration},
+		{"over", c.Over, 0, MaxDuration},
+		{"every", c.Every, 0, MaxDuration},
+		{"period", c.Period, 0, MaxDuration},
+		{"jitter", c.Jitter, 0, MaxDuration},
+		{"start", c.Start, 0, MaxDuration},
 	} {
 		if d.v < d.low || d.v > d.high {
 			return bad(d.name, d.v, d.low, d.high)

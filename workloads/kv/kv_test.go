@@ -61,8 +61,10 @@ func TestApplicationFollowsSpecification(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"apply": func(t *rapid.T) {
 				now := past[len(past)-1]
-				in := Input{Kind: Kind(rapid.IntRange(1, 3).Draw(t, "kind")), Key: rapid.Uint32Range(0, keys).Draw(t, "key"),
-					Expected: rapid.Uint64Range(0, 3).Draw(t, "expected"), Value: rapid.Uint64Range(0, 3).Draw(t, "value")}
+				in := Input{
+					Kind: Kind(rapid.IntRange(1, 3).Draw(t, "kind")), Key: rapid.Uint32Range(0, keys).Draw(t, "key"),
+					Expected: rapid.Uint64Range(0, 3).Draw(t, "expected"), Value: rapid.Uint64Range(0, 3).Draw(t, "value"),
+				}
 				in, out, err := Decode(in.Append(nil), a.Apply(in.Append(nil), nil))
 				require.NoError(t, err)
 				if in.Key < keys {

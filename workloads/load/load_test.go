@@ -278,8 +278,10 @@ func TestEveryArrivalIsAccountedFor(t *testing.T) {
 			return time.Duration(x>>56)*ms/2 - 3*ms // some never answer
 		}
 		clients := rapid.IntRange(1, 6).Draw(t, "clients")
-		o, err := NewOpen(OpenConfig{Config: Config{Generator: (&script{}).build, Timeout: timeout, Unsent: 9},
-			Arrivals: constant(200), Queue: rapid.IntRange(1, 20).Draw(t, "queue")})
+		o, err := NewOpen(OpenConfig{
+			Config:   Config{Generator: (&script{}).build, Timeout: timeout, Unsent: 9},
+			Arrivals: constant(200), Queue: rapid.IntRange(1, 20).Draw(t, "queue"),
+		})
 		require.NoError(t, err)
 		w := run(t, o, clients, time.Second, delay)
 		s := o.Stats()
@@ -305,8 +307,10 @@ func TestEveryArrivalIsAccountedFor(t *testing.T) {
 
 func TestEqualRunsAreEqual(t *testing.T) {
 	play := func() *world {
-		o, err := NewOpen(OpenConfig{Config: Config{Generator: (&script{}).build, Timeout: 30 * ms},
-			Arrivals: arrival.Config{Kind: arrival.Poisson, Rate: 500 * arrival.PerSecond}})
+		o, err := NewOpen(OpenConfig{
+			Config:   Config{Generator: (&script{}).build, Timeout: 30 * ms},
+			Arrivals: arrival.Config{Kind: arrival.Poisson, Rate: 500 * arrival.PerSecond},
+		})
 		require.NoError(t, err)
 		return run(t, o, 5, time.Second, func(_ int, id uint64) time.Duration { return time.Duration(id%40) * ms })
 	}

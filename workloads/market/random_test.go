@@ -240,8 +240,10 @@ func (c *chance) next() []byte {
 	case 25:
 		mech := Mechanism(1 + c.n(4))
 		sender = c.trader()
-		p = &ServicePost{PriceMax: c.u(200), PanelFee: c.u(50), EpochMS: 300 + uint32(c.n(900)), Epochs: 1 + uint32(c.n(4)), Mechanism: mech,
-			Trust: uint32(c.n(20)), SampleK: 10, HystBps: uint16(c.n(2000)), Budget: 1000 + c.amount(), UptimeBps: 9900, QMin: uint16(c.n(3000))}
+		p = &ServicePost{
+			PriceMax: c.u(200), PanelFee: c.u(50), EpochMS: 300 + uint32(c.n(900)), Epochs: 1 + uint32(c.n(4)), Mechanism: mech,
+			Trust: uint32(c.n(20)), SampleK: 10, HystBps: uint16(c.n(2000)), Budget: 1000 + c.amount(), UptimeBps: 9900, QMin: uint16(c.n(3000)),
+		}
 	case 26, 34:
 		sender, p = c.one("p1", "p2", "p3"), &ProviderOffer{live(c, c.s.services, func(v *Service) bool { return v.State != ServiceEnded }), c.u(220), c.u(700), uint16(c.n(10_001)), uint32(c.n(5))}
 	case 27, 28, 29:

@@ -44,13 +44,17 @@ func TestVectors(t *testing.T) {
 		name, want string
 		got        Hash
 	}{
-		{"bid commitment", "ef42a2a84384b662b771abf4e8b5a836834ed6bf8674c472f5d2f2ef94e537a4",
-			BidCommitment(7, fill16(0xA4), 1001, 4000, fill32(0x5A))},
+		{
+			"bid commitment", "ef42a2a84384b662b771abf4e8b5a836834ed6bf8674c472f5d2f2ef94e537a4",
+			BidCommitment(7, fill16(0xA4), 1001, 4000, fill32(0x5A)),
+		},
 		{"tie 3001", "bb8eb2459dae676961eb6d3aca6d02d3a4188b7aec39d2353a86651cad4eaddb", TieHash(fill16(0xB7), 3001)},
 		{"tie 3002", "2208d37bfab7ed23e5650d45283232619712490009a95a0e2bbac1960bdcbeb3", TieHash(fill16(0xB7), 3002)},
 		{"tie 3003", "fe8d6395238bade333da9f5fd0c44bf063d4dc1561d69d3505ed36d8add21728", TieHash(fill16(0xB7), 3003)},
-		{"seal", "7ff3dca8f35ca325d1ab258c4eb4426c7d3cd8251825c64f8b500685121736f6",
-			VoteSeal(fill16(0x11), 7, 3001, Fail, 12, fill32(0x33), fill32(0x5A))},
+		{
+			"seal", "7ff3dca8f35ca325d1ab258c4eb4426c7d3cd8251825c64f8b500685121736f6",
+			VoteSeal(fill16(0x11), 7, 3001, Fail, 12, fill32(0x33), fill32(0x5A)),
+		},
 	} {
 		require.Equal(t, v.want, hex.EncodeToString(v.got[:]), v.name)
 	}

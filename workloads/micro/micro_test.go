@@ -21,8 +21,22 @@ func TestResultsHaveTheConfiguredSize(t *testing.T) {
 func TestHistoriesShow(t *testing.T) {
 	roots := map[protocols.Digest]string{}
 	for _, ops := range [][]string{
-		{}, {""}, {"", ""}, {"a"}, {"a", "b"}, {"b", "a"}, {"ab"}, {"a\x00"}, {"\x00"}, {"a", ""}, {"", "a"},
-		{"0123456789abcdef"}, {"0123456789abcdef", ""}, {"0123456789abcdef\x00"}, {"0123456789abcdeg"}, {"1123456789abcdef"},
+		{},
+		{""},
+		{"", ""},
+		{"a"},
+		{"a", "b"},
+		{"b", "a"},
+		{"ab"},
+		{"a\x00"},
+		{"\x00"},
+		{"a", ""},
+		{"", "a"},
+		{"0123456789abcdef"},
+		{"0123456789abcdef", ""},
+		{"0123456789abcdef\x00"},
+		{"0123456789abcdeg"},
+		{"1123456789abcdef"},
 	} {
 		for _, work := range []int{0, 1, 2} {
 			if work > 0 && len(ops) == 0 {

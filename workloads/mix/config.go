@@ -122,14 +122,23 @@ func (c Config) Check() error {
 		v        int
 		min, max int
 	}{
-		{"devices", c.Devices, 1, MaxDevices}, {"users", c.Users, 8, MaxUsers}, {"clients", c.Clients, 0, 1 << 24},
-		{"alpha", int(c.Alpha), 50, 1000}, {"theta", int(c.Theta), 0, int(arrival.MaxTheta)},
+		{"devices", c.Devices, 1, MaxDevices},
+		{"users", c.Users, 8, MaxUsers},
+		{"clients", c.Clients, 0, 1 << 24},
+		{"alpha", int(c.Alpha), 50, 1000},
+		{"theta", int(c.Theta), 0, int(arrival.MaxTheta)},
 		{"bidder theta", int(c.BidderTheta), 0, int(arrival.MaxTheta)},
-		{"bidders", c.Bidders, 1, 16}, {"bonds", c.BondPermille, 0, 1000}, {"defaults", c.DefaultPermille, 0, 1000},
-		{"unrevealed", c.UnrevealedPermille, 0, 1000}, {"fails", c.FailPermille, 0, 1000},
-		{"services", c.Services, 0, MaxServices}, {"epochs", c.Epochs, 1, MaxEpochs},
-		{"epoch ticks", c.EpochTicks, 10, 10_000}, {"panel", c.Panel, 1, 64},
-		{"shards", c.Shards, 1, 256}, {"shard", c.Shard, 0, c.Shards - 1},
+		{"bidders", c.Bidders, 1, 16},
+		{"bonds", c.BondPermille, 0, 1000},
+		{"defaults", c.DefaultPermille, 0, 1000},
+		{"unrevealed", c.UnrevealedPermille, 0, 1000},
+		{"fails", c.FailPermille, 0, 1000},
+		{"services", c.Services, 0, MaxServices},
+		{"epochs", c.Epochs, 1, MaxEpochs},
+		{"epoch ticks", c.EpochTicks, 10, 10_000},
+		{"panel", c.Panel, 1, 64},
+		{"shards", c.Shards, 1, 256},
+		{"shard", c.Shard, 0, c.Shards - 1},
 	} {
 		if b.v < b.min || b.v > b.max {
 			return fmt.Errorf("mix: %s is %d; allowed is %d to %d", b.name, b.v, b.min, b.max)

@@ -54,6 +54,7 @@ func (s *stage) Record(x protocols.Sample)        { s.samples = append(s.samples
 func (s *stage) verify(c protocols.SigCheck) bool {
 	return s.scheme.Verify(c.Key, c.Message, c.Signature)
 }
+
 func (s *stage) Invoke(client int, id uint64, op []byte) {
 	d := s.latency()
 	s.serial++

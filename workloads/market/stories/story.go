@@ -66,9 +66,18 @@ func All(scheme protocols.AppScheme) ([]Story, error) {
 		name string
 		fn   func(*book)
 	}{
-		{"AC1", registration}, {"AC2", (*book).firstPrice}, {"AC3", secondPrice}, {"AC4", keyWithheld},
-		{"AC5", tokensPerHour}, {"AC6", (*book).channel}, {"AC7", (*book).voting}, {"AC8", sampling},
-		{"AC9", attestation}, {"AC10", uptime}, {"bond", (*book).bond}, {"AC13", equivalence},
+		{"AC1", registration},
+		{"AC2", (*book).firstPrice},
+		{"AC3", secondPrice},
+		{"AC4", keyWithheld},
+		{"AC5", tokensPerHour},
+		{"AC6", (*book).channel},
+		{"AC7", (*book).voting},
+		{"AC8", sampling},
+		{"AC9", attestation},
+		{"AC10", uptime},
+		{"bond", (*book).bond},
+		{"AC13", equivalence},
 	} {
 		st, err := compose(scheme, write.name, write.fn)
 		if err != nil {
