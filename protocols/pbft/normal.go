@@ -55,7 +55,7 @@ func (o *Orderer) accept(s *slot, d protocols.Digest, batch []protocols.Request)
 	s.held = nil
 	s.acceptedAt = o.env.Now()
 	s.keepBody(d, batch)
-	s.prePrepared(d, o.view)
+	s.prePrepared(d, o.voteView)
 	o.highest = max(o.highest, s.seq)
 	o.shell.Accepted(s.seq, d, batch)
 }
@@ -107,10 +107,11 @@ func (o *Orderer) onPrePrepare(from protocols.NodeID, m *PrePrepare, v protocols
 }
 
 // reconsider accepts a held proposal if its requests are ready now, or if f+1
-// PREPAREs show that a correct replica found them ready.
+// PREPAREs show that a correct replica found them ready. Once this replica has left
+// the view, nothing is accepted in it any more: its VIEW-CHANGE has said all.
 func (o *Orderer) reconsider(s *slot) {
 	m := s.held
-	if m == nil {
+	if m == nil || !o.active && o.learner == nil {
 		return
 	}
 	if o.cfg.StrictReady || s.prepares.Count(m.Digest) < o.weak {

@@ -1,0 +1,57 @@
+package pbft
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/edgebft/edgebft/protocols"
+)
+
+// A replica that has left a view must not vote in it any more, nor claim in Q that
+// a proposal of the view it left was pre-prepared in the one it leaves for: with
+// such a claim, a Byzantine primary of view 0 makes view 2 choose a batch other than
+// the one that was decided.
+func TestNoVoteInAViewThatWasLeft(t *testing.T) {
+	s := newScript(t, 4, 1, nil, 0)
+	good, held := request(1, 1, 4), request(2, 1, 4, 3)
+	a, b := propose(0, 1, good), propose(0, 1, held)
+	s.send(0, a, 1, 2)
+	s.send(0, b, 3) // the client's entry for 3 is bad: 3 holds it back
+	s.lost = func(p packet) bool { return p.from != 0 && p.to == 3 }
+	s.wave()
+	// 1 and 2 prepare; 1 alone decides, with the COMMITs of 0 and 2.
+	s.send(0, &Commit{0, 1, a.Digest}, 1)
+	s.run()
+	require.Len(t, s.actors[1].slots, 1)
+	require.Empty(t, s.actors[2].slots)
+
+	// 3 leaves for view 1, and then the client of the held request turns up.
+	s.lost = func(packet) bool { return true }
+	s.suspect(3)
+	s.run()
+	s.lost = nil
+	s.ask(signed(held), 3)
+	require.Empty(t, sent[*Prepare](s, 3), "a vote in a view that was left")
+	s.queue = nil
+
+	// Views 1 and 2 go by without replica 1; view 1 begins nowhere.
+	s.lost = func(p packet) bool { return p.from == 1 || p.to == 1 }
+	s.suspect(3)
+	s.suspect(2)
+	s.suspect(2)
+	lie := &ViewChange{View: 2, Replica: 0, Checkpoints: []CheckpointEntry{{0, s.o(2).hDigest}},
+		Prepared: []Entry{{1, b.Digest, 1}}, PrePrepared: []Entry{{1, b.Digest, 1}}}
+	s.send(0, lie, 2, 3)
+	s.send(0, &ViewChangeAck{2, 3, s.o(3).digestOf(s.o(3).myVC)}, 2)
+	s.run()
+	for range 3 { // 2f+1 are in view 2: 0, 2 and 3
+		for _, vote := range []protocols.WireMessage{&Prepare{2, 1, b.Digest}, &Commit{2, 1, b.Digest}} {
+			s.send(0, vote, 2, 3)
+		}
+		s.run()
+	}
+	s.lost = nil
+	s.run()
+	s.agree()
+}
