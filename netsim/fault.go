@@ -15,7 +15,8 @@ type FaultKind uint8
 const (
 	// FaultCrash kills the processes of Nodes at once. What is not durable is
 	// lost, what has not left the NIC does not leave. With For they come back
-	// then, with their disks, or without if Wipe is set.
+	// then, with their disks, or without if Wipe is set. A crash of what is down
+	// does nothing, but its end recovers it.
 	FaultCrash FaultKind = iota + 1
 	// FaultRecover starts Nodes that are down; Wipe empties their disks first.
 	FaultRecover

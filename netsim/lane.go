@@ -331,7 +331,7 @@ func (s *Sim) timerDue(l *lane) {
 	sl := &l.timers.slots[x.slot]
 	it := item{ready: x.at, key: s.tie(l.id, 0, saltTimer, x.at, x.seq), kind: itemTimer, ref: x.slot, gen: sl.gen}
 	if sl.env == nil {
-		it.kind = itemLoad
+		it.kind, it.ep = itemLoad, l.ep
 	} else {
 		it.ep = sl.env.ep
 	}

@@ -215,7 +215,6 @@ func runReference(variant uint64) (out []handled, ties bool) {
 		frame    int
 		wire     int64
 		opens    bool
-		ready    int64
 	}
 	var deliver func(f flight)
 	send := func(i int, start, done int64, msgs []flight) (end int64) {

@@ -83,11 +83,9 @@ type shapeNode struct {
 	env      protocols.Env
 	all      protocols.Group
 	n, f     int
-	window   int
 	next     uint64
 	slots    map[uint64]*shapeSlot
 	log      bool
-	asked    []*msg
 	timer    protocols.TimerID
 	handled  int
 	onBoot   func(protocols.Boot)
@@ -190,7 +188,6 @@ type shapeClient struct {
 	f       int
 	id      uint64
 	answers int
-	size    int
 }
 
 func (c *shapeClient) Start(env protocols.Env, _ protocols.Boot) { c.env = env }

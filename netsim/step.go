@@ -32,7 +32,6 @@ type stepState struct {
 // output is something that a step hands over to leave the lane.
 type output struct {
 	kind outputKind
-	open bool  // opens a flush
 	to   int32 // endpoint, lane
 	ref  uint32
 	gi   *groupInfo
