@@ -58,8 +58,7 @@ func samples() []*Figure {
 		Series: []Series{a, at, b, bt, c, ct},
 	}}}
 
-	var many Figure
-	many = Figure{Name: "names", Caption: "Ten names, no two alike.", Panels: []Panel{{X: Axis{Label: "Replicas n", Scale: Log2}, Y: Axis{Label: "Messages per request (messages/op)", Scale: Log}}}}
+	many := Figure{Name: "names", Caption: "Ten names, no two alike.", Panels: []Panel{{X: Axis{Label: "Replicas n", Scale: Log2}, Y: Axis{Label: "Messages per request (messages/op)", Scale: Log}}}}
 	for i := 0; i < 10; i++ {
 		s := Series{Name: fmt.Sprintf("protocol %c", 'A'+i), Line: true, Markers: true}
 		for _, n := range []float64{4, 7, 10, 13, 16, 19, 22, 25, 31, 40, 64, 100} {

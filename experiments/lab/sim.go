@@ -7,7 +7,6 @@ import (
 	"io"
 	"runtime"
 	"strings"
-	"time"
 
 	"github.com/edgebft/edgebft/experiments/exit"
 	"github.com/edgebft/edgebft/experiments/result"
@@ -136,6 +135,3 @@ func printResult(w IO, r *result.Result) error {
 	}
 	return sweep.WriteTable(w.Out, []string{"", "seed " + fmt.Sprint(r.Seed)}, rows)
 }
-
-// ms formats a duration for people.
-func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/1e6) }

@@ -13,12 +13,11 @@ import (
 
 // counters are sums over a run so far.
 type counters struct {
-	messages, bytes    uint64
-	macs               []uint64 // per replica
-	signs, verifies    uint64
-	cpu, clientCPU     int64
-	busiestClientShare int64
-	clients            map[protocols.NodeID]int64
+	messages, bytes uint64
+	macs            []uint64 // per replica
+	signs, verifies uint64
+	cpu             int64
+	clients         map[protocols.NodeID]int64
 }
 
 func (x *run) count() counters {

@@ -27,12 +27,12 @@ type progress struct {
 	bar     *progressbar.ProgressBar
 	started time.Time
 
-	mu                     sync.Mutex
-	done, ran, running     int
-	failed, invalid, other int
-	current                string
-	quit                   chan struct{}
-	stopped                sync.WaitGroup
+	mu                 sync.Mutex
+	done, ran, running int
+	failed, invalid    int
+	current            string
+	quit               chan struct{}
+	stopped            sync.WaitGroup
 }
 
 func newProgress(name string, total int, w io.Writer, terminal bool) *progress {

@@ -91,8 +91,7 @@ type Orderer struct {
 	heldSlots int
 
 	// Checkpoints.
-	own         []CheckpointEntry // above h, ascending
-	ownDue      uint64
+	own         []CheckpointEntry     // above h, ascending
 	checkpoints map[uint64]*smr.Votes // slots in (h, h+L], multiples of K
 	ahead       []CheckpointEntry     // per replica: its latest vote beyond the window
 	target      CheckpointEntry       // vouched for, and out of our reach by ordering
