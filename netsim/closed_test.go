@@ -82,6 +82,34 @@ func TestBroadcastLeavesCopyByCopy(t *testing.T) {
 	}
 }
 
+// Under fair sharing all copies of a large broadcast finish at nearly the same
+// time; the link is busy as long as under FIFO.
+func TestFairBroadcast(t *testing.T) {
+	const rate, delay, copies, size = int64(1e9), 2 * time.Millisecond, 9, 1 << 20
+	for _, size := range []int{100, size} {
+		s := newStage(t, Config{Topology: flat(1, delay, rate), Sched: Fair})
+		s.add(0, &puppet{start: func(p *puppet, _ protocols.Boot) {
+			p.env.Multicast(protocols.Replicas(copies+1), &msg{tag: tagPrepare, Data: make([]byte, size)})
+			p.ask(1, 1, 0) // behind all of it
+		}})
+		var a arrivals
+		for i := 1; i <= copies; i++ {
+			s.add(i, &puppet{receive: a.receive})
+		}
+		s.run(time.Second)
+		require.Len(t, a.at, copies+1)
+		whole := float64(copies) * float64(wireOf(size)) * 8e9 / float64(rate)
+		if size > 1500 {
+			for _, at := range a.at[:copies] {
+				require.InDelta(t, whole+float64(delay), float64(at), float64((copies+1)*13_000), "within a round of packets")
+			}
+		}
+		require.InDelta(t, whole+float64(delay)+2*float64(wireOf(0))*8, float64(a.at[copies]), 13_000)
+	}
+	_, err := New(Config{Table: testTable(), Topology: flat(1, delay, rate), Sched: Fair, Interactive: true})
+	require.ErrorContains(t, err, "FIFO")
+}
+
 // The remainder of the serialisation time is carried: a million votes at 25
 // Gb/s take exactly as long as their bits.
 func TestNICCarriesRemainder(t *testing.T) {

@@ -78,6 +78,20 @@ const (
 	Store
 )
 
+// Sched says how the copies of one broadcast share the sender's NIC.
+type Sched uint8
+
+// Ways of sharing.
+const (
+	// FIFO: copy after copy; the k-th is through after k times its serialisation.
+	FIFO Sched = iota
+	// Fair: packet by packet in turn, as equal connections share a link, so that
+	// all copies finish at nearly the same time. It is a closed form for the copies
+	// of one broadcast of several packets; other messages still wait for all of it.
+	// For runs without faults on hosts with one lane.
+	Fair
+)
+
 // Default bounds.
 const (
 	DefaultInbox = 1 << 20 // items waiting in one lane
@@ -104,6 +118,7 @@ type Config struct {
 	Streams   Streams
 	Transport Transport
 	Forward   Forward
+	Sched     Sched
 
 	// Datagram impairs single messages; only with Transport Datagram.
 	Datagram Impairments
@@ -215,8 +230,8 @@ func (c *Config) check() error {
 	if len(t.Places) == 0 || len(t.Paths) != len(t.Places) {
 		return fmt.Errorf("netsim: topology %q has %d places and %d rows of paths; both must be equal and at least 1", t.Name, len(t.Places), len(t.Paths))
 	}
-	if c.Mode > Fast || c.Streams > StreamsOn || c.Transport > TCP || c.Forward > Store {
-		return fmt.Errorf("netsim: mode %d, streams %d, transport %d or forward %d is out of range", c.Mode, c.Streams, c.Transport, c.Forward)
+	if c.Mode > Fast || c.Streams > StreamsOn || c.Transport > TCP || c.Forward > Store || c.Sched > Fair {
+		return fmt.Errorf("netsim: mode %d, streams %d, transport %d, forward %d or sched %d is out of range", c.Mode, c.Streams, c.Transport, c.Forward, c.Sched)
 	}
 	for i, row := range t.Paths {
 		if len(row) != len(t.Places) {
@@ -264,6 +279,9 @@ func (c *Config) check() error {
 		case len(c.Faults) > 0 || c.Interactive:
 			return errors.New("netsim: faults look at single copies, so streams of broadcasts cannot be forced on; choose Streams Auto")
 		}
+	}
+	if c.Sched == Fair && (len(c.Faults) > 0 || c.Interactive || c.Forward == Store) {
+		return errors.New("netsim: sched Fair is modelled for runs without faults and with forward Cut; choose FIFO")
 	}
 	if c.Mode == Fast && (len(c.Faults) > 0 || c.Interactive) {
 		return errors.New("netsim: mode Fast handles messages ahead of time and cannot be combined with faults; choose Auto or Exact")

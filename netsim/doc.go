@@ -54,7 +54,8 @@
 // would let it, follows its predecessor's last packet, with its own length. The
 // copies of one broadcast leave place by place, beginning at a place and in each
 // at a member that the message's own draw decides, so that nobody is always last.
-// Posts and messages to oneself keep the order in which the lane made them.
+// Posts and messages to oneself keep the order in which the lane made them. With
+// Sched Fair the copies of a large broadcast share the NIC packet by packet.
 //
 // The queue is a radix heap with digits of four bits: against one bucket per bit
 // it moves an event about a third as often. Events of one instant are ordered by a seeded hash of channel and time, never by

@@ -59,6 +59,11 @@ func (s *Sim) leaveNet(l *lane, o *output, notyet int64) {
 		return
 	}
 	it := s.iterate(o.gi, pl)
+	if s.cfg.Sched == Fair && pl.gap > 0 {
+		s.share(o, pl, h, it, notyet)
+		l.proc.lastDep[class] = h.tx.busy
+		return
+	}
 	if s.streams && !h.shared && len(h.procs) == 1 && s.stream(o, pl, h, it, notyet) {
 		l.proc.lastDep[class] = h.tx.busy
 		return
@@ -71,6 +76,28 @@ func (s *Sim) leaveNet(l *lane, o *output, notyet int64) {
 		}
 		s.transmit(o.ref, pl, ep, max(o.at+nanos(o.acc+k*o.c), notyet))
 	}
+}
+
+// share sends the copies of a broadcast of several packets in turns: first the
+// first packet of each, and so on.
+func (s *Sim) share(o *output, pl *payload, h *host, it groupIter, notyet int64) {
+	q, r := serial(h.packet, h.tx.rate)
+	// All packets but the first ones follow them; every copy lasts that long.
+	rest := pl.gap * int64(o.n)
+	pl.gap = rest
+	for k := int64(1); ; k++ {
+		dst, ok := it.next(s)
+		if !ok {
+			break
+		}
+		ready := max(o.at+nanos(o.acc+k*o.c), notyet)
+		if h.tx.busy-ready > h.txLimit {
+			s.dropCopy(o.ref, pl, dst, DropSendQueue)
+			continue
+		}
+		s.launch(o.ref, pl, dst, h.tx.serve(ready, q, r)+rest, 0, pl.seq)
+	}
+	h.tx.busy += rest
 }
 
 // runJob transmits the copies of a job that are ready and waits for the rest.

@@ -242,6 +242,9 @@ func (s *Sim) start() error {
 		free := cpuFree(h.prof)
 		h.shared = h.lanes > 1
 		h.parallel = !free && len(h.cores) > 1
+		if s.cfg.Sched == Fair && h.shared {
+			return fmt.Errorf("netsim: sched Fair needs one lane per host; %s has %d: choose FIFO", h.name, h.lanes)
+		}
 		exactNeeded := h.lanes > 1 || h.parallel || s.strict
 		switch s.cfg.Mode {
 		case Auto:
