@@ -2,6 +2,7 @@ package pbft
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -54,4 +55,25 @@ func TestNoVoteInAViewThatWasLeft(t *testing.T) {
 	s.lost = nil
 	s.run()
 	s.agree()
+}
+
+// A NEW-VIEW of a view in the far future, which any replica can send in its own
+// name, must not keep those of the next views out.
+func TestFarNewViewDoesNotBlock(t *testing.T) {
+	s := newScript(t, 4, 1, nil, 3)
+	bogus := &NewView{View: 4_000_003, ViewChanges: []ViewChangeRef{{0, dg(1)}, {1, dg(2)}, {2, dg(3)}}}
+	s.send(3, bogus, 0, 1, 2)
+	s.run()
+	s.ask(request(1, 1, 4), 1, 2)
+	s.suspect(0, 1, 2)
+	s.run()
+	for id := range protocols.NodeID(3) {
+		require.True(t, s.o(id).active && s.o(id).view == 1, "replica %d: view %d, active %v", id, s.o(id).view, s.o(id).active)
+		require.Len(t, s.actors[id].executed, 1)
+	}
+	// Nor is it asked about for ever.
+	s.pass(10 * time.Second)
+	before := len(s.actors[3].inbox)
+	s.pass(10 * time.Second)
+	require.Len(t, s.actors[3].inbox, before)
 }

@@ -104,12 +104,12 @@ type Orderer struct {
 	copies      map[vcKey]*copyVotes
 	newView     *NewView // the one that started voteView
 	newViewSum  protocols.Digest
-	offered     *NewView // received, not accepted yet
-	chosenTop   uint64   // highest slot fixed by newView
-	claims      []Status // per replica: its last STATUS
-	claimed     uint64   // f+1 of them have delivered that much
-	asking      bool     // send STATUS at the next tick in any case
-	failed      uint     // consecutive view changes without progress
+	offered     []*NewView // per replica: the last one received, not accepted yet
+	chosenTop   uint64     // highest slot fixed by newView
+	claims      []Status   // per replica: its last STATUS
+	claimed     uint64     // f+1 of them have delivered that much
+	asking      bool       // send STATUS at the next tick in any case
+	failed      uint       // consecutive view changes without progress
 	future      []futureMessage
 	futureCount []int
 	vcTimer     protocols.TimerID
@@ -176,6 +176,7 @@ func NewOrderer(cfg OrdererConfig) *Orderer {
 		acks:        make(map[ackKey]*smr.Votes),
 		copies:      make(map[vcKey]*copyVotes),
 		claims:      make([]Status, cfg.N),
+		offered:     make([]*NewView, cfg.N),
 		futureCount: make([]int, cfg.N),
 		answered:    make([]protocols.Time, cfg.N),
 		fetchAsked:  make(map[protocols.Digest]protocols.Time),

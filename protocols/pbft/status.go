@@ -71,7 +71,7 @@ func (o *Orderer) onProgressTimeout() {
 
 // unfinished reports whether this replica may lack something that others have.
 func (o *Orderer) unfinished() bool {
-	return !o.active || o.learner != nil || o.target.Seq > o.delivered || o.highest > o.delivered || o.offered != nil ||
+	return !o.active || o.learner != nil || o.target.Seq > o.delivered || o.highest > o.delivered ||
 		o.claimed > o.delivered || o.asking || o.pending.Len() > 0
 }
 
@@ -137,7 +137,7 @@ func (o *Orderer) onStatus(from protocols.NodeID, m *Status) {
 	o.countClaims()
 	o.joinViewChange()
 	o.watchViewChange()
-	if m.Active && o.offered != nil && o.offered.View == m.View {
+	if m.Active && o.offer(m.View) != nil {
 		o.tryAccept()
 	}
 	if o.learner != nil {

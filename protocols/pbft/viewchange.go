@@ -63,8 +63,10 @@ func (o *Orderer) dropViews() {
 			delete(o.copies, k)
 		}
 	}
-	if o.offered != nil && o.offered.View < o.view {
-		o.offered = nil
+	for i, m := range o.offered {
+		if m != nil && m.View < o.view {
+			o.offered[i] = nil
+		}
 	}
 }
 
@@ -246,10 +248,12 @@ func (o *Orderer) tryNewView() {
 	o.deliver()
 }
 
-// onNewView handles NEW-VIEW.
+// onNewView handles NEW-VIEW. The last one of each sender is kept until its
+// VIEW-CHANGEs are at hand: the one of a lying primary, of whatever view, takes
+// nobody else's place.
 func (o *Orderer) onNewView(from protocols.NodeID, m *NewView) {
 	if m.View < o.view || m.View == o.view && o.active || m.View == 0 || from != o.cfg.Primary(m.View) || from == o.cfg.Self ||
-		o.offered != nil && o.offered.View >= m.View {
+		o.offered[from] != nil && o.offered[from].View >= m.View {
 		return
 	}
 	seen := make(map[protocols.NodeID]bool, len(m.ViewChanges))
@@ -262,19 +266,33 @@ func (o *Orderer) onNewView(from protocols.NodeID, m *NewView) {
 	if len(m.ViewChanges) < o.quorum || len(m.Chosen) > o.cfg.Window {
 		return
 	}
-	o.offered = m
+	o.offered[from] = m
 	o.tryAccept()
 	o.askForViewChanges()
 }
 
-// tryAccept enters the offered view if the VIEW-CHANGEs it names are at hand and
-// imply just what it says. f+1 replicas that take part in the view on the strength
-// of the same NEW-VIEW are as good: one of them is correct and has checked it.
+// tryAccept enters an offered view if that can be done by now.
 func (o *Orderer) tryAccept() {
-	m := o.offered
-	if m == nil || m.View < o.view || m.View == o.view && o.active {
-		return
+	for i := range o.offered {
+		if m := o.offered[i]; m != nil && (m.View > o.view || m.View == o.view && !o.active) {
+			o.accepts(i, m)
+		}
 	}
+}
+
+// offer is the NEW-VIEW of this view that waits to be accepted, or nil.
+func (o *Orderer) offer(view uint64) *NewView {
+	if m := o.offered[o.cfg.Primary(view)]; m != nil && m.View == view {
+		return m
+	}
+	return nil
+}
+
+// accepts enters the view that m, from replica i, offers if the VIEW-CHANGEs it
+// names are at hand and imply just what it says. f+1 replicas that take part in the
+// view on the strength of the same NEW-VIEW are as good: one of them is correct and
+// has checked it.
+func (o *Orderer) accepts(i int, m *NewView) {
 	vouchers, sum := 0, o.digestOf(m)
 	for i := range o.claims {
 		if c := &o.claims[i]; c.Active && c.View == m.View && c.NewView == sum {
@@ -296,7 +314,7 @@ func (o *Orderer) tryAccept() {
 		d, ok := decide(set, o.quorum, o.weak, o.cfg.Window)
 		if !ok || !d.equals(m) {
 			o.env.Emit(protocols.Event{Kind: protocols.EventSuspect, View: m.View, Peer: o.cfg.Primary(m.View), Note: "NEW-VIEW does not follow from its VIEW-CHANGEs"})
-			o.offered = nil
+			o.offered[i] = nil
 			o.startViewChange(m.View + 1)
 			return
 		}
@@ -304,7 +322,7 @@ func (o *Orderer) tryAccept() {
 	if o.learner != nil && !o.learner.mayVote(o) {
 		return
 	}
-	o.offered = nil
+	o.offered[i] = nil
 	o.enterView(m)
 	o.prepareChosen()
 	o.replayHeld()
@@ -340,13 +358,16 @@ func (o *Orderer) findViewChange(view uint64, ref ViewChangeRef) *ViewChange {
 	return nil
 }
 
+// askForViewChanges asks for what is missing to judge the NEW-VIEW of the view that
+// this replica waits for.
 func (o *Orderer) askForViewChanges() {
-	if o.offered == nil || o.learner != nil {
+	m := o.offer(o.view)
+	if m == nil || o.active || o.learner != nil {
 		return
 	}
-	for _, ref := range o.offered.ViewChanges {
-		if o.findViewChange(o.offered.View, ref) == nil {
-			o.env.Multicast(o.cfg.Replicas, &FetchViewChange{View: o.offered.View, Replica: ref.Replica, Digest: ref.Digest})
+	for _, ref := range m.ViewChanges {
+		if o.findViewChange(m.View, ref) == nil {
+			o.env.Multicast(o.cfg.Replicas, &FetchViewChange{View: m.View, Replica: ref.Replica, Digest: ref.Digest})
 		}
 	}
 }
@@ -359,13 +380,14 @@ func (o *Orderer) onFetchViewChange(from protocols.NodeID, m *FetchViewChange) {
 
 func (o *Orderer) onViewChangeCopy(from protocols.NodeID, m *ViewChangeCopy) {
 	vc := &m.ViewChange
-	if o.offered == nil || vc.View != o.offered.View || !vc.validate(o.cfg.Window, o.cfg.Interval) {
+	nv := o.offer(vc.View)
+	if nv == nil || !vc.validate(o.cfg.Window, o.cfg.Interval) {
 		return
 	}
 	var want *ViewChangeRef
-	for i := range o.offered.ViewChanges {
-		if o.offered.ViewChanges[i].Replica == vc.Replica {
-			want = &o.offered.ViewChanges[i]
+	for i := range nv.ViewChanges {
+		if nv.ViewChanges[i].Replica == vc.Replica {
+			want = &nv.ViewChanges[i]
 		}
 	}
 	if want == nil || o.digestOf(vc) != want.Digest {
