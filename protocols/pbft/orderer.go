@@ -107,6 +107,7 @@ type Orderer struct {
 	offered     []*NewView // per replica: the last one received, not accepted yet
 	chosenTop   uint64     // highest slot fixed by newView
 	claims      []Status   // per replica: its last STATUS
+	leftFor     []uint64   // per replica: the highest view of its VIEW-CHANGEs
 	claimed     uint64     // f+1 of them have delivered that much
 	asking      bool       // send STATUS at the next tick in any case
 	failed      uint       // consecutive view changes without progress
@@ -176,6 +177,7 @@ func NewOrderer(cfg OrdererConfig) *Orderer {
 		acks:        make(map[ackKey]*smr.Votes),
 		copies:      make(map[vcKey]*copyVotes),
 		claims:      make([]Status, cfg.N),
+		leftFor:     make([]uint64, cfg.N),
 		offered:     make([]*NewView, cfg.N),
 		futureCount: make([]int, cfg.N),
 		answered:    make([]protocols.Time, cfg.N),

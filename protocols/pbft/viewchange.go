@@ -109,6 +109,7 @@ func (o *Orderer) storeViewChange(m *ViewChange) (vcEntry, bool) {
 	}
 	e := vcEntry{m, o.digestOf(m)}
 	o.vcs[k] = e
+	o.leftFor[m.Replica] = max(o.leftFor[m.Replica], m.View)
 	return e, true
 }
 
@@ -161,15 +162,7 @@ func (o *Orderer) joinViewChange() {
 
 // announced is the highest view that a replica has left for or says, in STATUS, to
 // be in.
-func (o *Orderer) announced(r protocols.NodeID) uint64 {
-	top := o.claims[r].View
-	for k := range o.vcs {
-		if k.replica == r {
-			top = max(top, k.view)
-		}
-	}
-	return top
-}
+func (o *Orderer) announced(r protocols.NodeID) uint64 { return max(o.claims[r].View, o.leftFor[r]) }
 
 // watchViewChange starts the timer for the NEW-VIEW once 2f+1 replicas are known,
 // by VIEW-CHANGE or STATUS, to be in this view or a later one: one partitioned
