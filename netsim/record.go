@@ -194,22 +194,66 @@ func (s *Sim) decodeChunk(c *ringChunk, keep func(*Record) bool) []Record {
 
 // String renders a record for people.
 func (r *Record) String() string {
-	t := fmt.Sprintf("%5d.%06d ms  node %d", r.At/1e6, r.At%1e6, r.Node)
+	if r.Event != nil {
+		return r.eventString()
+	}
+	t := fmt.Sprintf("%5d.%06d ms  %-6s", r.At/1e6, r.At%1e6, nodeName(r.Node))
 	if r.Lane > 0 {
 		t += fmt.Sprintf(" lane %d", r.Lane)
 	}
 	t += "  " + r.Kind.String()
 	if r.Type != nil {
-		t += fmt.Sprintf(" %s from %d, %d B", r.Type.Name, r.Peer, r.Size)
+		t += " " + r.Type.Name
+		switch {
+		case r.Kind == RecordSend && r.Peer == protocols.Nobody:
+			t += fmt.Sprintf(" to %d nodes", r.Copies)
+		case r.Kind == RecordSend:
+			t += " to " + nodeName(r.Peer)
+		default:
+			t += " from " + nodeName(r.Peer)
+		}
+		t += fmt.Sprintf(", %d B", r.Size)
 	}
 	if r.Kind == RecordDrop {
 		t += " (" + r.Drop.String() + ")"
 	}
-	if r.Event != nil {
-		t += " " + r.Event.Kind.String()
-	}
 	if r.Note != "" {
 		t += " " + r.Note
+	}
+	return t
+}
+
+// nodeName is how people read a node: replicas by number, clients c0, c1, ...,
+// agents a0, a1, ...
+func nodeName(id protocols.NodeID) string {
+	switch {
+	case id == protocols.Nobody:
+		return "-"
+	case id.IsReplica():
+		return fmt.Sprint(int(id))
+	case id.IsClient():
+		return fmt.Sprintf("c%d", id-protocols.FirstClient)
+	}
+	return fmt.Sprintf("a%d", id-protocols.FirstAgent)
+}
+
+func (r *Record) eventString() string {
+	ev := r.Event
+	t := fmt.Sprintf("%5d.%06d ms  %-6s  %s", r.At/1e6, r.At%1e6, nodeName(r.Node), ev.Kind)
+	if ev.View > 0 {
+		t += fmt.Sprintf(" view %d", ev.View)
+	}
+	if ev.Seq > 0 {
+		t += fmt.Sprintf(" slot %d", ev.Seq)
+	}
+	if ev.Index > 0 {
+		t += fmt.Sprintf(" index %d", ev.Index)
+	}
+	if ev.Timestamp > 0 {
+		t += fmt.Sprintf(" request %d of %s", ev.Timestamp, nodeName(ev.Client))
+	}
+	if ev.Note != "" {
+		t += ": " + ev.Note
 	}
 	return t
 }

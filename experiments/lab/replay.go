@@ -154,19 +154,34 @@ func Trace(ctx context.Context, w IO, o TraceOptions) error {
 	return verdict(s, out.Result)
 }
 
-// transcript prints records as text.
+// transcript prints records as text: what was handled first, then what came of it.
+// (The simulator tells of a step when it is over, after what the step sent.)
 type transcript struct {
 	out  io.Writer
 	left int
 	cut  bool
+	held []string
 }
 
 // Record implements netsim.TraceSink.
 func (t *transcript) Record(r *netsim.Record) {
+	switch r.Kind {
+	case netsim.RecordSend, netsim.RecordEvent:
+		t.held = append(t.held, r.String())
+	default:
+		t.print(r.String())
+		for _, line := range t.held {
+			t.print("  " + line)
+		}
+		t.held = t.held[:0]
+	}
+}
+
+func (t *transcript) print(line string) {
 	switch {
 	case t.left > 0:
 		t.left--
-		fmt.Fprintln(t.out, r)
+		fmt.Fprintln(t.out, line)
 	case !t.cut:
 		t.cut = true
 		fmt.Fprintln(t.out, "... cut here; raise --limit, narrow --from and --to, or write a file with --out")
