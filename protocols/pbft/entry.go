@@ -23,7 +23,7 @@ func Options() []protocols.Option {
 		{Name: "resend", Kind: protocols.OptionDuration, Default: int64(100 * time.Millisecond), Min: int64(time.Millisecond), Max: int64(time.Hour), Doc: "period at which a replica without progress asks for what it lacks"},
 		{Name: "client_timeout", Kind: protocols.OptionDuration, Default: int64(500 * time.Millisecond), Min: int64(time.Millisecond), Max: int64(time.Hour), Doc: "wait before a client retransmits; doubles"},
 		{Name: "client_timeout_max", Kind: protocols.OptionDuration, Default: int64(8 * time.Second), Min: int64(time.Millisecond), Max: int64(time.Hour), Doc: "bound of the doubling"},
-		{Name: "snapshot_every", Kind: protocols.OptionInt, Default: 16384, Min: 1, Max: 1 << 40, Doc: "requests between two durable snapshots; the log holds what came after the last one"},
+		{Name: "snapshot_every", Kind: protocols.OptionInt, Default: 16384, Min: 1, Max: 100_000, Doc: "requests between two durable snapshots; the log holds what came after the last one"},
 		{Name: "block", Kind: protocols.OptionInt, Default: 1024, Min: 0, Max: 1 << 30, Doc: "executed requests per certified block; 0 is no certificates"},
 		{Name: "log", Kind: protocols.OptionBool, Default: 1, Doc: "votes are durable before they are sent; without, a restarted replica counts as one that lost its disk"},
 	}
