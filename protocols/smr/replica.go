@@ -97,7 +97,7 @@ func NewReplica(cfg *protocols.Config, orderer Orderer, opt ReplicaOptions) *Rep
 func (x *Replica) Start(env protocols.Env, boot protocols.Boot) {
 	x.env = env
 	x.exec = NewExecutor(env, x.cfg.NewApplication, x.opt.Window, true, x.opt.Block)
-	x.transfer = transfer{env: env, timeout: x.opt.TransferTimeout, least: x.orderer.Least}
+	x.transfer = transfer{env: env, timeout: x.opt.TransferTimeout, least: x.orderer.Least, vouched: x.orderer.Vouched}
 	for _, rec := range boot.For(env.Path()).Records {
 		if s, ok := rec.Message.(*StateRecord); ok {
 			if err := x.exec.Restore(s.Snapshot, s.Digest); err != nil {
@@ -368,14 +368,14 @@ func (x *Replica) Done(k protocols.RequestKey) bool {
 }
 
 // Behind implements Shell.
-func (x *Replica) Behind(slot uint64, _ protocols.Digest, holders []int) {
+func (x *Replica) Behind(slot uint64, digest protocols.Digest, holders []int) {
 	others := holders[:0:0]
 	for _, h := range holders {
 		if protocols.NodeID(h) != x.env.Self() {
 			others = append(others, h)
 		}
 	}
-	x.transfer.fetch(slot, others)
+	x.transfer.fetch(slot, digest, others)
 }
 
 func (x *Replica) onState(from protocols.NodeID, m *StateChunk) {
@@ -385,10 +385,6 @@ func (x *Replica) onState(from protocols.NodeID, m *StateChunk) {
 	}
 	if slot < x.orderer.Least() {
 		x.transfer.done()
-		return
-	}
-	if !x.orderer.Vouched(slot, digest) {
-		x.transfer.next()
 		return
 	}
 	if err := x.exec.Restore(snapshot, digest); err != nil {

@@ -1,6 +1,7 @@
 package smr
 
 import (
+	"slices"
 	"time"
 
 	"github.com/edgebft/edgebft/protocols"
@@ -8,13 +9,15 @@ import (
 
 // transfer fetches the state of a stable slot from another replica and serves the
 // own one. A snapshot comes from one replica at a time, in chunks, and is believed
-// only when the state restored from it has a digest that f+1 replicas vouch for; a
-// replica that serves rubbish or nothing is passed over. Memory: one snapshot
+// only when the state restored from it has a digest that f+1 replicas vouch for. A
+// replica that serves rubbish, nothing, or little at a time is passed over; how long
+// one is borne with doubles when all have been tried in vain. Memory: one snapshot
 // served, one being fetched.
 type transfer struct {
 	env     protocols.Env
 	timeout time.Duration
 	least   func() uint64 // lowest slot whose state is of use
+	vouched func(slot uint64, digest protocols.Digest) bool
 
 	// The own stable state.
 	slot     uint64
@@ -22,8 +25,11 @@ type transfer struct {
 	snapshot []byte
 
 	// The state being fetched; holders is empty when none is. A holder may send an
-	// older state than the one aimed at, or a newer one, as long as it helps.
+	// older state than the one aimed at, or a newer one, as long as it helps and is
+	// vouched for: now, or as one of the aims when it was asked for.
 	want    uint64
+	aims    []aim
+	from    uint64 // older states have been offered, and could not be believed
 	holders []int
 	at      int // index into holders
 	got     uint64
@@ -31,8 +37,23 @@ type transfer struct {
 	chunks  [][]byte
 	missing int
 	timer   protocols.TimerID
-	heard   bool // since the timer was set
+	fresh   int // chunks since the timer was set
+
+	patience, poor int // periods that a holder may, and did, bring little
+	passed         int // holders passed over since patience grew
 }
+
+type aim struct {
+	slot   uint64
+	digest protocols.Digest
+}
+
+// maxAims bounds the checkpoints remembered as aims of a running transfer;
+// leastPatience is what a holder is borne with at first, in periods.
+const (
+	maxAims       = 16
+	leastPatience = 8
+)
 
 const timerTransfer uint32 = 0x5301
 
@@ -44,42 +65,63 @@ func (t *transfer) serve(slot uint64, digest protocols.Digest, snapshot []byte) 
 // busy reports whether a state at or above slot is being fetched.
 func (t *transfer) busy(slot uint64) bool { return len(t.holders) > 0 && t.want >= slot }
 
-// fetch begins, or raises the aim of a running transfer.
-func (t *transfer) fetch(slot uint64, holders []int) {
+// fetch begins, or raises the aim of a running transfer: what is on its way goes on,
+// since a state that is older than the aim helps too.
+func (t *transfer) fetch(slot uint64, digest protocols.Digest, holders []int) {
 	if t.busy(slot) || len(holders) == 0 {
 		return
 	}
-	running := len(t.holders) > 0
-	t.want = slot
-	t.holders = append(t.holders[:0], holders...)
-	if running {
-		t.at %= len(t.holders)
-	} else {
-		// Spread the load: different replicas begin with different holders.
-		t.at = t.env.Rand().IntN(len(t.holders))
+	if len(t.aims) == maxAims {
+		t.aims = append(t.aims[:0], t.aims[1:]...)
 	}
+	t.aims = append(t.aims, aim{slot, digest})
+	t.want = slot
+	if len(t.holders) > 0 {
+		present := t.holders[t.at]
+		t.holders = append(t.holders[:0], holders...)
+		if t.at = slices.Index(t.holders, present); t.at < 0 {
+			t.at = len(t.holders)
+			t.holders = append(t.holders, present)
+		}
+		return
+	}
+	t.holders = append(t.holders[:0], holders...)
+	t.patience = leastPatience
+	// Spread the load: different replicas begin with different holders.
+	t.at = t.env.Rand().IntN(len(t.holders))
 	t.restart()
 }
 
 func (t *transfer) restart() {
-	t.got, t.chunks, t.missing = 0, nil, 0
+	t.got, t.gotSum, t.chunks, t.missing, t.poor = 0, protocols.Digest{}, nil, 0, 0
 	t.ask()
+	t.watch()
 }
+
+// floor is the lowest slot whose state is of use and may be believed.
+func (t *transfer) floor() uint64 { return max(t.least(), t.from) }
 
 func (t *transfer) ask() {
 	first := 0
 	for first < len(t.chunks) && t.chunks[first] != nil {
 		first++
 	}
-	t.env.Send(protocols.NodeID(t.holders[t.at]), &FetchState{Slot: t.least(), Chunk: uint32(first)})
+	t.env.Send(protocols.NodeID(t.holders[t.at]), &FetchState{Slot: t.floor(), Chunk: uint32(first)})
+}
+
+// watch sets the timer anew.
+func (t *transfer) watch() {
 	t.env.CancelTimer(t.timer)
-	t.heard = false
+	t.fresh = 0
 	t.timer = t.env.SetTimer(t.timeout, timerTransfer, 0)
 }
 
 // next passes over the present holder.
 func (t *transfer) next() {
 	t.at = (t.at + 1) % len(t.holders)
+	if t.passed++; t.passed >= len(t.holders) {
+		t.passed, t.patience, t.from = 0, min(2*t.patience, 1<<20), 0
+	}
 	t.restart()
 }
 
@@ -87,11 +129,15 @@ func (t *transfer) onTimeout() {
 	if len(t.holders) == 0 {
 		return
 	}
-	if t.heard { // slow, but coming: ask for what is missing
-		t.ask()
+	if t.fresh < chunksPerFetch {
+		t.poor++
+	}
+	if t.fresh == 0 || t.poor > t.patience {
+		t.next()
 		return
 	}
-	t.next()
+	t.ask() // slow, but coming: ask for what is missing
+	t.watch()
 }
 
 func (t *transfer) onFetchState(from protocols.NodeID, m *FetchState) {
@@ -109,11 +155,21 @@ func (t *transfer) onFetchState(from protocols.NodeID, m *FetchState) {
 
 // onStateChunk returns the complete snapshot when the last chunk came.
 func (t *transfer) onStateChunk(from protocols.NodeID, m *StateChunk) (slot uint64, digest protocols.Digest, snapshot []byte, complete bool) {
-	if len(t.holders) == 0 || from != protocols.NodeID(t.holders[t.at]) || m.Slot < t.least() || m.Slot < t.got ||
+	if len(t.holders) == 0 || from != protocols.NodeID(t.holders[t.at]) || m.Slot < t.floor() || m.Slot < t.got ||
 		m.Chunks == 0 || m.Chunks > maxSnapshot/chunkSize || m.Chunk >= m.Chunks || len(m.Data) == 0 {
 		return 0, protocols.Digest{}, nil, false
 	}
-	if m.Slot != t.got || len(t.chunks) != int(m.Chunks) {
+	if m.Slot != t.got || m.Digest != t.gotSum || len(t.chunks) != int(m.Chunks) {
+		if !t.believable(m.Slot, m.Digest) {
+			if m.Slot < t.want { // too old to be known here: ask the next for a later one
+				t.from = m.Slot + 1
+				t.next()
+			}
+			return 0, protocols.Digest{}, nil, false
+		}
+		if t.chunks != nil { // a holder that keeps changing its mind is passed over
+			t.poor += leastPatience / 2
+		}
 		t.got, t.gotSum = m.Slot, m.Digest
 		t.chunks = make([][]byte, m.Chunks)
 		t.missing = int(m.Chunks)
@@ -127,7 +183,7 @@ func (t *transfer) onStateChunk(from protocols.NodeID, m *StateChunk) (slot uint
 	}
 	t.chunks[m.Chunk] = m.Data
 	t.missing--
-	t.heard = true
+	t.fresh++
 	if t.missing > 0 {
 		if (m.Chunk+1)%chunksPerFetch == 0 {
 			t.ask()
@@ -140,9 +196,14 @@ func (t *transfer) onStateChunk(from protocols.NodeID, m *StateChunk) (slot uint
 	return t.got, t.gotSum, snapshot, true
 }
 
+func (t *transfer) believable(slot uint64, digest protocols.Digest) bool {
+	return slices.Contains(t.aims, aim{slot, digest}) || t.vouched(slot, digest)
+}
+
 // done ends the transfer.
 func (t *transfer) done() {
 	t.env.CancelTimer(t.timer)
-	t.holders = t.holders[:0]
-	t.chunks, t.missing, t.got = nil, 0, 0
+	t.holders, t.aims = t.holders[:0], t.aims[:0]
+	t.chunks, t.missing, t.got, t.gotSum = nil, 0, 0, protocols.Digest{}
+	t.from, t.poor, t.passed = 0, 0, 0
 }
