@@ -77,3 +77,74 @@ func TestFarNewViewDoesNotBlock(t *testing.T) {
 	s.pass(10 * time.Second)
 	require.Len(t, s.actors[3].inbox, before)
 }
+
+// A replica that voted for one proposal of an equivocating primary and then learned
+// that the other one was decided does not vote for that one after a restart.
+func TestRestartDoesNotVoteTwice(t *testing.T) {
+	s := newScript(t, 4, 1, nil, 0)
+	a, b := propose(0, 1, request(1, 1, 4)), propose(0, 1, request(2, 1, 4))
+	s.send(0, a, 1, 2)
+	s.send(0, b, 3)
+	for id := range protocols.NodeID(3) {
+		s.send(0, &Commit{0, 1, a.Digest}, id+1)
+	}
+	var votes []protocols.Digest
+	s.lost = func(p packet) bool {
+		if v, ok := p.m.(*Prepare); ok && p.from == 3 {
+			votes = append(votes, v.Digest)
+		}
+		return false
+	}
+	s.run()
+	s.pass(time.Second)
+	require.Equal(t, []protocols.Digest{a.Digest}, s.actors[3].slots, "3 learned what was decided")
+	s.crash(3)
+	s.restart(protocols.Recovered, 3)
+	require.Equal(t, []protocols.Digest{a.Digest}, s.actors[3].slots)
+	s.run()
+	s.send(1, &Status{}, 3)
+	s.send(2, &Status{}, 3)
+	s.run()
+	require.NotEmpty(t, votes)
+	for _, d := range votes {
+		require.Equal(t, b.Digest, d, "a second vote for one slot and view")
+	}
+}
+
+// Slots of a NEW-VIEW that come into the window later are voted for then.
+func TestChosenSlotsAreVotedForWhenTheWindowReachesThem(t *testing.T) {
+	s := newScript(t, 4, 1, map[string]int64{"checkpoint": 2, "pipeline": 4}, 0)
+	// Slots 1 and 2 are executed by 1 and 2, whose checkpoint becomes stable with the
+	// help of 0; slots 3 to 6 prepare there. 3 hears nothing of it but proposals.
+	s.lost = func(p packet) bool { return p.to == 3 && p.m.Tag() != TagPrePrepare }
+	for n := range uint64(2) {
+		s.send(0, propose(0, n+1, request(1, n+1, 4)), 1, 2, 3)
+	}
+	s.run()
+	for n := range uint64(2) {
+		d := s.o(1).log.peek(n + 1).digest
+		s.send(0, &Commit{0, n + 1, d}, 1, 2)
+	}
+	s.run()
+	require.Equal(t, uint64(2), s.o(1).delivered)
+	s.send(0, &Checkpoint{2, s.o(1).own[0].Digest}, 1, 2)
+	s.run()
+	require.Equal(t, uint64(2), s.o(1).h)
+	for _, n := range []uint64{3, 4, 6} { // 5 will be null
+		s.send(0, propose(0, n, request(1, n, 4)), 1, 2, 3)
+	}
+	s.run()
+	require.Equal(t, uint64(0), s.o(3).h)
+	// The view changes without another word from 0; nobody can do without 3.
+	s.lost = nil
+	s.suspect(1, 2, 3)
+	s.run()
+	for id := protocols.NodeID(1); id < 4; id++ {
+		require.Equal(t, uint64(1), s.o(id).view)
+	}
+	s.pass(900 * time.Millisecond)
+	for id := protocols.NodeID(1); id < 4; id++ {
+		require.Equal(t, uint64(6), s.o(id).delivered, "replica %d", id)
+		require.Equal(t, uint64(1), s.o(id).view, "no other change was needed")
+	}
+}

@@ -229,7 +229,10 @@ func (o *Orderer) moveWindow(seq uint64, d protocols.Digest) {
 	}
 	o.graduate()
 	o.applyChosen()
-	if o.cfg.Log && o.compact {
+	if !o.recovering {
+		o.prepareChosen()
+	}
+	if o.cfg.Log && o.compact && !o.recovering { // later records are not replayed yet
 		o.compact = false
 		o.env.Compact(o.summary())
 	}

@@ -83,6 +83,7 @@ func (o *Orderer) recover(boot protocols.Boot) {
 	if o.learner != nil {
 		o.active = false
 	}
+	o.prepareChosen()
 }
 
 // redecide takes up the decisions that were logged.
@@ -94,6 +95,8 @@ func (o *Orderer) redecide(decided []Entry) {
 			continue
 		}
 		if batch, ok := s.body(e.Digest); ok {
+			// The vote went to another proposal of a lying primary if this differs.
+			s.voted = s.voted && s.accepted && s.digest == e.Digest
 			s.accepted, s.hasBody, s.committed = true, true, true
 			s.digest, s.batch = e.Digest, batch
 		}

@@ -502,6 +502,9 @@ func (o *Orderer) haveBody(s *slot, batch []protocols.Request) {
 // NEW-VIEW itself, the others by PREPARE. A replica votes only for a batch it
 // holds, so that whatever prepares can be fetched from f+1 correct replicas.
 func (o *Orderer) prepareChosen() {
+	if !o.active || o.learner != nil || o.chosenTop <= o.h {
+		return
+	}
 	o.log.each(o.h, func(s *slot) {
 		if !s.accepted || s.seq > o.chosenTop || s.voted {
 			return
