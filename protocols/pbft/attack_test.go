@@ -148,3 +148,45 @@ func TestChosenSlotsAreVotedForWhenTheWindowReachesThem(t *testing.T) {
 		require.Equal(t, uint64(1), s.o(id).view, "no other change was needed")
 	}
 }
+
+// What a Byzantine replica can make others keep: of proposals for views to come,
+// those of their primaries, within the window; of batches, those asked for.
+func TestFloodsAreNotKept(t *testing.T) {
+	s := newScript(t, 4, 1, nil, 3)
+	o := s.o(1)
+	for n := range uint64(2000) {
+		s.send(3, propose(2, n+1, request(1, n+1, 4)), 1)           // not its view
+		s.send(3, propose(3, n+9, request(1, n+1, 4)), 1)           // its view; beyond the window
+		s.send(3, propose(4_000_003, n%8+1, request(1, n+1, 4)), 1) // its view; one proposal per slot
+		s.send(3, &Prepare{1 + n, 1, dg(byte(n))}, 1)               // any view
+		s.send(3, &Checkpoint{n * 4, dg(1)}, 1)                     //
+		s.send(3, &ViewChangeAck{1 + 4*n, 2, dg(byte(n))}, 1)       // views that 1 leads
+		s.send(3, &ViewChange{View: 1 + n, Replica: 3, Checkpoints: []CheckpointEntry{{}}}, 1)
+		s.send(3, &Status{View: n, Delivered: n}, 1)
+	}
+	s.run()
+	proposals := 0
+	for _, f := range o.future {
+		if f.msg.Tag() == TagPrePrepare {
+			proposals++
+		}
+	}
+	require.LessOrEqual(t, proposals, o.cfg.Window)
+	require.LessOrEqual(t, len(o.future), 4*o.cfg.Window)
+	require.LessOrEqual(t, len(o.vcs), 4)
+	require.LessOrEqual(t, len(o.acks), 2*s.n)
+	require.Empty(t, o.target)
+	require.True(t, o.active && o.view == 0)
+	for _, c := range o.checkpoints {
+		require.LessOrEqual(t, c.Len(), 1)
+	}
+
+	// Batches that nobody asked for.
+	for n := range uint64(8) {
+		m := propose(0, n+1, request(2, n+1, 4))
+		s.send(3, &Commit{0, n + 1, m.Digest}, 1)
+		s.send(3, &Batch{m.Requests}, 1)
+	}
+	s.run()
+	o.log.each(0, func(s *slot) { require.Empty(t, s.bodies, "slot %d", s.seq) })
+}

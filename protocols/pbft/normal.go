@@ -70,7 +70,7 @@ func (o *Orderer) onPrePrepare(from protocols.NodeID, m *PrePrepare, v protocols
 		return
 	}
 	if m.View != o.voteView || !o.active && o.learner == nil || from != o.cfg.Primary(m.View) || from == o.cfg.Self ||
-		!o.inWindow(m.Seq) || m.Seq <= o.chosenTop || len(m.Requests) == 0 || len(m.Requests) > o.cfg.BatchMax {
+		!o.inWindow(m.Seq) || m.Seq <= o.chosenTop || !o.fits(m.Requests) {
 		return
 	}
 	s := o.log.at(m.Seq)
@@ -104,6 +104,15 @@ func (o *Orderer) onPrePrepare(from protocols.NodeID, m *PrePrepare, v protocols
 	o.reconsider(s)
 	o.watch()
 	o.armResend()
+}
+
+// fits reports whether a batch is within the bounds that propose keeps.
+func (o *Orderer) fits(batch []protocols.Request) bool {
+	size := 0
+	for i := range batch {
+		size += len(batch[i].Op)
+	}
+	return len(batch) == 1 || len(batch) > 1 && len(batch) <= o.cfg.BatchMax && size <= o.cfg.BatchBytes
 }
 
 // reconsider accepts a held proposal if its requests are ready now, or if f+1
@@ -273,35 +282,60 @@ func (o *Orderer) deliver() {
 }
 
 // hold keeps a message of a view that this replica has not entered yet. Each
-// sender has a share; what exceeds it is lost and will be sent again on STATUS.
+// sender has a share, and of proposals, which are large, the primary of their view
+// has one per slot of the log; what exceeds that is lost and will be sent again on
+// STATUS.
 func (o *Orderer) hold(from protocols.NodeID, view uint64, m protocols.Message, v protocols.Verdicts) {
 	if o.futureCount[from] >= min(heldMax, 4*o.cfg.Window) || o.learner != nil {
 		return
+	}
+	if p, ok := m.(*PrePrepare); ok {
+		// The view may begin a window above this replica's.
+		if from != o.cfg.Primary(view) || p.Seq <= o.h || p.Seq-o.h > 2*uint64(o.cfg.Window) || !o.fits(p.Requests) ||
+			o.futureProposals[from] >= o.cfg.Window {
+			return
+		}
+		o.futureProposals[from]++
 	}
 	o.futureCount[from]++
 	o.future = append(o.future, futureMessage{from, view, m, v})
 }
 
-// replayHeld handles the messages held for the view just entered and drops those
-// of older ones.
-func (o *Orderer) replayHeld() {
+// dropHeld forgets the held messages of views below low.
+func (o *Orderer) dropHeld(low uint64) {
 	held := o.future
-	o.future = nil
+	o.future = o.future[:0]
 	clear(o.futureCount)
+	clear(o.futureProposals)
 	for _, f := range held {
-		switch {
-		case f.view > o.view:
+		if f.view >= low {
 			o.futureCount[f.from]++
-			o.future = append(o.future, f)
-		case f.view == o.view:
-			switch m := f.msg.(type) {
-			case *PrePrepare:
-				o.onPrePrepare(f.from, m, f.v)
-			case *Prepare:
-				o.onPrepare(f.from, m)
-			case *Commit:
-				o.onCommit(f.from, m)
+			if f.msg.Tag() == TagPrePrepare {
+				o.futureProposals[f.from]++
 			}
+			o.future = append(o.future, f)
+		}
+	}
+	clear(held[len(o.future):])
+}
+
+// replayHeld handles the messages held for the view just entered.
+func (o *Orderer) replayHeld() {
+	var now []futureMessage
+	for _, f := range o.future {
+		if f.view == o.view {
+			now = append(now, f)
+		}
+	}
+	o.dropHeld(o.view + 1)
+	for _, f := range now {
+		switch m := f.msg.(type) {
+		case *PrePrepare:
+			o.onPrePrepare(f.from, m, f.v)
+		case *Prepare:
+			o.onPrepare(f.from, m)
+		case *Commit:
+			o.onCommit(f.from, m)
 		}
 	}
 }

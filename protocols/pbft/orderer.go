@@ -98,22 +98,23 @@ type Orderer struct {
 	diverged    uint64                // slot at which the own state was found wrong
 
 	// View changes.
-	myVC        *ViewChange
-	vcs         map[vcKey]vcEntry
-	acks        map[ackKey]*smr.Votes
-	copies      map[vcKey]*copyVotes
-	newView     *NewView // the one that started voteView
-	newViewSum  protocols.Digest
-	offered     []*NewView // per replica: the last one received, not accepted yet
-	chosenTop   uint64     // highest slot fixed by newView
-	claims      []Status   // per replica: its last STATUS
-	leftFor     []uint64   // per replica: the highest view of its VIEW-CHANGEs
-	claimed     uint64     // f+1 of them have delivered that much
-	asking      bool       // send STATUS at the next tick in any case
-	failed      uint       // consecutive view changes without progress
-	future      []futureMessage
-	futureCount []int
-	vcTimer     protocols.TimerID
+	myVC            *ViewChange
+	vcs             map[vcKey]vcEntry
+	acks            map[ackKey]*smr.Votes
+	copies          map[vcKey]*copyVotes
+	newView         *NewView // the one that started voteView
+	newViewSum      protocols.Digest
+	offered         []*NewView // per replica: the last one received, not accepted yet
+	chosenTop       uint64     // highest slot fixed by newView
+	claims          []Status   // per replica: its last STATUS
+	leftFor         []uint64   // per replica: the highest view of its VIEW-CHANGEs
+	claimed         uint64     // f+1 of them have delivered that much
+	asking          bool       // send STATUS at the next tick in any case
+	failed          uint       // consecutive view changes without progress
+	future          []futureMessage
+	futureCount     []int // per sender; of them proposals:
+	futureProposals []int
+	vcTimer         protocols.TimerID
 
 	// Progress.
 	waitingSince  protocols.Time
@@ -167,21 +168,22 @@ func NewOrderer(cfg OrdererConfig) *Orderer {
 	}
 	o := &Orderer{
 		cfg: cfg, quorum: protocols.Quorum(cfg.N, cfg.F), weak: protocols.WeakQuorum(cfg.F),
-		active:      true,
-		log:         newLog(cfg.Window),
-		pending:     smr.NewPending(cfg.PendingMax, cfg.PendingPerClient),
-		inFlight:    make(map[protocols.RequestKey]struct{}),
-		checkpoints: make(map[uint64]*smr.Votes),
-		ahead:       make([]CheckpointEntry, cfg.N),
-		vcs:         make(map[vcKey]vcEntry),
-		acks:        make(map[ackKey]*smr.Votes),
-		copies:      make(map[vcKey]*copyVotes),
-		claims:      make([]Status, cfg.N),
-		leftFor:     make([]uint64, cfg.N),
-		offered:     make([]*NewView, cfg.N),
-		futureCount: make([]int, cfg.N),
-		answered:    make([]protocols.Time, cfg.N),
-		fetchAsked:  make(map[protocols.Digest]protocols.Time),
+		active:          true,
+		log:             newLog(cfg.Window),
+		pending:         smr.NewPending(cfg.PendingMax, cfg.PendingPerClient),
+		inFlight:        make(map[protocols.RequestKey]struct{}),
+		checkpoints:     make(map[uint64]*smr.Votes),
+		ahead:           make([]CheckpointEntry, cfg.N),
+		vcs:             make(map[vcKey]vcEntry),
+		acks:            make(map[ackKey]*smr.Votes),
+		copies:          make(map[vcKey]*copyVotes),
+		claims:          make([]Status, cfg.N),
+		leftFor:         make([]uint64, cfg.N),
+		offered:         make([]*NewView, cfg.N),
+		futureCount:     make([]int, cfg.N),
+		futureProposals: make([]int, cfg.N),
+		answered:        make([]protocols.Time, cfg.N),
+		fetchAsked:      make(map[protocols.Digest]protocols.Time),
 	}
 	for i := range o.answered {
 		o.answered[i] = -1 << 62

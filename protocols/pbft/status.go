@@ -263,13 +263,13 @@ func (o *Orderer) onBatch(m *Batch) {
 	}
 	d := batchDigest(o.env.Auth(), m.Requests)
 	o.log.each(o.h, func(s *slot) {
-		lead, _ := s.commits.Leader()
+		lead, count := s.commits.Leader()
 		switch {
 		case s.accepted && !s.hasBody && s.digest == d:
 			o.haveBody(s, m.Requests)
 			o.voteChosen(s)
 			o.advance(s)
-		case !s.committed && lead == d && s.commits.Len() > 0:
+		case !s.committed && lead == d && count >= o.quorum: // asked for by onResend
 			s.keepDecided(d, m.Requests)
 			o.advance(s)
 		}

@@ -68,6 +68,7 @@ func (o *Orderer) dropViews() {
 			o.offered[i] = nil
 		}
 	}
+	o.dropHeld(o.view)
 }
 
 // viewChangeMessage composes VIEW-CHANGE from the log: the sets C, P and Q.
