@@ -348,7 +348,8 @@ func (sp *Space) cluster(s *scenario.Scenario, st Strategy, d draw) time.Duratio
 func options(decl []protocols.Option, scale int64, d draw) map[string]string {
 	set := make(map[string]string)
 	for _, o := range decl {
-		change, v := d.oneIn(2), int64(0)
+		change := d.oneIn(2)
+		var v int64
 		switch o.Kind {
 		case protocols.OptionBool:
 			v = d.between(0, 1)
