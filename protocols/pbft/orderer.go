@@ -236,6 +236,14 @@ func (o *Orderer) Submit(r *protocols.Request) {
 
 // Receive implements protocols.Node.
 func (o *Orderer) Receive(e *protocols.Envelope, m protocols.Message, v protocols.Verdicts) {
+	if n, ok := m.(*protocols.Notice); ok && e.Local {
+		if n.Kind == protocols.Lost && n.Peer.IsReplica() {
+			// Something is missing, and in an idle cluster nobody else will notice.
+			o.asking = true
+			o.armResend()
+		}
+		return
+	}
 	if e.Local || !e.From.IsReplica() || int(e.From) >= o.cfg.N {
 		return
 	}
