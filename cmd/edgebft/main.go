@@ -268,6 +268,7 @@ func checkCommand(c *common) *cobra.Command {
 	f.StringSliceVar(&o.Strategies, "strategy", nil, "only these strategies")
 	f.BoolVar(&o.KeepGoing, "keep-going", false, "count findings instead of stopping at the first")
 	f.IntVar(&o.Shrink, "shrink", 300, "runs spent on making a finding smaller; 0 leaves it")
+	f.StringVar(&o.Scenario, "scenario", "", "run one schedule: a file, or JSON text as --show and findings print it")
 	f.BoolVar(&o.Show, "show", false, "print the schedules as scenarios and run nothing")
 	return cmd
 }

@@ -29,14 +29,27 @@ type CheckOptions struct {
 	Shrink int
 	// Show prints the schedules as scenarios and runs nothing.
 	Show bool
+	// Scenario is one schedule to run instead: a file, or JSON text.
+	Scenario string
 }
 
 // Check explores random schedules of a protocol.
 func Check(ctx context.Context, w IO, o CheckOptions) error {
 	c := run.Catalog()
+	var one *scenario.Scenario
+	var err error
+	if o.Scenario != "" {
+		if one, err = readScenario(o.Scenario, nil); err != nil {
+			return err
+		}
+		o.Protocol = one.Protocol
+	}
 	sp, err := explore.NewSpace(c, o.Protocol, o.Strategies...)
 	if err != nil {
 		return exit.Wrap(exit.Usage, err)
+	}
+	if one != nil {
+		return checkOne(w, c, sp, one)
 	}
 	if o.Seeds < 1 {
 		return exit.Errorf(exit.Usage, "--seeds is %d; it must be at least 1", o.Seeds)
@@ -89,18 +102,42 @@ func Check(ctx context.Context, w IO, o CheckOptions) error {
 		return nil
 	}
 	f := &sum.Findings[0]
-	code := exit.Liveness
-	switch f.Outcome.Verdict {
-	case explore.Violation:
-		code = exit.Safety
-	case explore.Undecided:
-		code = exit.Undecided
-	}
 	text := fmt.Sprintf("seed %d (%s): %s\nreproduce: %s   # rev %s", f.Seed, f.Strategy, f.Outcome.String(), f.ReplayLine(), store.Discover("").Revision)
 	if o.Shrink > 0 {
 		text += shrunk(c, sp, f, o.Shrink)
 	}
-	return exit.Errorf(code, "%s", text)
+	return exit.Errorf(codeOf(f.Outcome.Verdict), "%s", text)
+}
+
+// checkOne runs one schedule as the exploration would.
+func checkOne(w IO, c *scenario.Catalog, sp *explore.Space, s *scenario.Scenario) error {
+	out, err := sp.Run(explore.NewSimulator(c), s)
+	if err != nil {
+		return exit.Wrap(exit.Usage, err)
+	}
+	if w.JSON {
+		if err := w.json(out); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(w.Out, "%s\ntrace hash %s\n", out.String(), out.TraceHash)
+	}
+	if code := codeOf(out.Verdict); code != exit.OK {
+		return exit.Errorf(code, "%s", out.String())
+	}
+	return nil
+}
+
+func codeOf(v explore.Verdict) int {
+	switch v {
+	case explore.Violation:
+		return exit.Safety
+	case explore.Undecided:
+		return exit.Undecided
+	case explore.NoProgress:
+		return exit.Liveness
+	}
+	return exit.OK
 }
 
 func shrunk(c *scenario.Catalog, sp *explore.Space, f *explore.Finding, budget int) string {
@@ -109,7 +146,7 @@ func shrunk(c *scenario.Catalog, sp *explore.Space, f *explore.Finding, budget i
 	if err != nil {
 		return "\n" + err.Error()
 	}
-	return fmt.Sprintf("\nshrunk in %d runs (%s): edgebft sim '%s'", sh.Runs, sh.Outcome.String(), b)
+	return fmt.Sprintf("\nshrunk in %d runs (%s): edgebft check --scenario '%s'", sh.Runs, sh.Outcome.String(), b)
 }
 
 func printSummary(w IO, s explore.Summary) error {

@@ -90,6 +90,10 @@ func TestCheckExploresAndShows(t *testing.T) {
 	out.Reset()
 	require.NoError(t, Check(context.Background(), w, CheckOptions{Protocol: "pbft", First: 5, Seeds: 1, Show: true}))
 	require.Contains(t, out.String(), `"protocol": "pbft"`)
+	shown := out.String()
+	out.Reset()
+	require.NoError(t, Check(context.Background(), w, CheckOptions{Scenario: shown}))
+	require.Contains(t, out.String(), "trace hash")
 	require.Equal(t, exit.Usage, exit.Code(Check(context.Background(), w, CheckOptions{Protocol: "pbtf", Seeds: 1})))
 }
 

@@ -44,10 +44,8 @@ type SimOptions struct {
 	DryRun bool
 }
 
-// loadScenario reads and resolves a scenario.
-func loadScenario(c *scenario.Catalog, file string, set []string) (*scenario.Scenario, error) {
-	var s *scenario.Scenario
-	var err error
+// readScenario reads a scenario from a file, from JSON text, or from overrides alone.
+func readScenario(file string, set []string) (s *scenario.Scenario, err error) {
 	switch {
 	case file == "":
 		s, err = scenario.Parse("command line", []byte("{}"), set...)
@@ -56,10 +54,16 @@ func loadScenario(c *scenario.Catalog, file string, set []string) (*scenario.Sce
 	default:
 		s, err = scenario.Load(file, set...)
 	}
-	if err == nil {
-		err = s.Resolve(c)
-	}
 	return s, exit.Wrap(exit.Usage, err)
+}
+
+// loadScenario reads and resolves a scenario.
+func loadScenario(c *scenario.Catalog, file string, set []string) (*scenario.Scenario, error) {
+	s, err := readScenario(file, set)
+	if err == nil {
+		err = exit.Wrap(exit.Usage, s.Resolve(c))
+	}
+	return s, err
 }
 
 // Sim runs one scenario in the simulator and prints its result.
