@@ -190,3 +190,38 @@ func TestFloodsAreNotKept(t *testing.T) {
 	s.run()
 	o.log.each(0, func(s *slot) { require.Empty(t, s.bodies, "slot %d", s.seq) })
 }
+
+// The checkpoint of a NEW-VIEW may have one correct holder only. If that one drops
+// its log up to there, and the primary shows the NEW-VIEW to nobody else, no two
+// correct replicas can agree on where to begin any more.
+func TestNewViewAloneMakesNoCheckpointStable(t *testing.T) {
+	s := newScript(t, 4, 1, map[string]int64{"checkpoint": 1}, 1)
+	// 0 alone decides slot 1 and tells nobody.
+	s.lost = func(p packet) bool {
+		return p.from == 0 && p.to != 1 && (p.m.Tag() == TagCommit || p.m.Tag() == TagCheckpoint)
+	}
+	s.ask(request(1, 1, 4), 0)
+	s.run()
+	require.Equal(t, uint64(1), s.o(0).delivered)
+	require.Zero(t, s.o(2).delivered)
+	s.suspect(0, 2, 3)
+	s.run()
+	lie := &ViewChange{View: 1, Replica: 1, Checkpoints: s.o(0).myVC.Checkpoints}
+	nv := &NewView{View: 1, Stable: 1, StableDigest: lie.Checkpoints[1].Digest}
+	for id := range protocols.NodeID(4) {
+		m := lie
+		if id != 1 {
+			m = s.o(id).myVC
+		}
+		nv.ViewChanges = append(nv.ViewChanges, ViewChangeRef{id, s.o(0).digestOf(m)})
+	}
+	s.send(1, lie, 0)
+	s.send(1, nv, 0)
+	s.run()
+	require.True(t, s.o(0).active && s.o(0).view == 1)
+	s.lost = nil
+	s.pass(time.Minute)
+	for _, id := range []protocols.NodeID{0, 2, 3} {
+		require.Len(t, s.actors[id].executed, 1, "replica %d", id)
+	}
+}

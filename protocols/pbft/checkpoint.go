@@ -90,10 +90,16 @@ func (o *Orderer) holders(seq uint64, d protocols.Digest) []int {
 			out = append(out, i)
 		}
 	}
-	if len(out) < o.weak && o.target.Seq == seq && o.target.Digest == d && o.newView != nil && o.newView.Stable == seq {
-		// The NEW-VIEW's checkpoint rests on f+1 VIEW-CHANGEs.
-		for i := range o.cfg.Replicas {
-			if e, ok := o.vcs[vcKey{o.newView.View, protocols.NodeID(i)}]; ok && hasCheckpoint(e.vc, seq, d) && !contains(out, i) {
+	if nv := o.newView; len(out) < o.weak && nv != nil && nv.Stable == seq && nv.StableDigest == d {
+		// The NEW-VIEW's checkpoint rests on f+1 VIEW-CHANGEs. Those that this replica
+		// has not seen, since others vouched for the NEW-VIEW, may be anybody's.
+		for _, ref := range nv.ViewChanges {
+			if vc := o.findViewChange(nv.View, ref); vc != nil && hasCheckpoint(vc, seq, d) && !contains(out, int(ref.Replica)) {
+				out = append(out, int(ref.Replica))
+			}
+		}
+		for i := 0; i < o.cfg.N && len(out) < o.weak; i++ {
+			if i != int(o.cfg.Self) && !contains(out, i) {
 				out = append(out, i)
 			}
 		}
@@ -174,6 +180,9 @@ func (o *Orderer) Jump(seq uint64, d protocols.Digest) {
 	}
 	o.compact = true
 	o.moveWindow(seq, d)
+	if o.learner == nil { // the state is durable; others may lack this vote
+		o.env.Multicast(o.cfg.Replicas, &Checkpoint{Seq: seq, Digest: d})
+	}
 	o.deliver()
 	o.asking = true // there is probably more above the checkpoint
 	o.sendStatus()

@@ -72,7 +72,8 @@ func (o *Orderer) onProgressTimeout() {
 // unfinished reports whether this replica may lack something that others have.
 func (o *Orderer) unfinished() bool {
 	return !o.active || o.learner != nil || o.target.Seq > o.delivered || o.highest > o.delivered ||
-		o.claimed > o.delivered || o.asking || o.pending.Len() > 0
+		o.claimed > o.delivered || o.asking || o.pending.Len() > 0 ||
+		o.newView != nil && o.newView.Stable > o.h // its checkpoint is not proven yet
 }
 
 func (o *Orderer) armResend() {

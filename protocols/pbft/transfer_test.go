@@ -31,6 +31,7 @@ func behind(t testing.TB, count int, options map[string]int64, liars ...protocol
 // has heard of, and then cannot be believed; they make a later one.
 func TestTransferWhenTheSavedStateIsOld(t *testing.T) {
 	s := behind(t, 10, map[string]int64{"snapshot_every": 6})
+	s.lost = func(p packet) bool { return p.m.Tag() == smr.TagFetchState && p.to != 0 } // only one answers
 	s.o(3).asking = true
 	s.o(3).armResend()
 	s.pass(20 * time.Second)

@@ -446,19 +446,11 @@ func (o *Orderer) adoptView(nv *NewView) {
 	o.next = max(o.chosenTop, o.delivered, o.h)
 	o.highest = max(o.chosenTop, o.delivered, o.h)
 	o.waiting = false
-	if nv.Stable > o.h {
-		reached := false
-		for _, own := range o.own {
-			if own.Seq == nv.Stable && own.Digest == nv.StableDigest {
-				reached = true
-			}
-		}
-		if reached {
-			o.makeStable(nv.Stable, nv.StableDigest)
-		} else {
-			o.target = CheckpointEntry{nv.Stable, nv.StableDigest}
-			o.shell.Behind(nv.Stable, nv.StableDigest, o.holders(nv.Stable, nv.StableDigest))
-		}
+	// Of the f+1 that hold the NEW-VIEW's checkpoint one may be correct, and that may
+	// be this replica: it keeps its log until 2f+1 have sent CHECKPOINT.
+	if nv.Stable > o.delivered {
+		o.target = CheckpointEntry{nv.Stable, nv.StableDigest}
+		o.shell.Behind(nv.Stable, nv.StableDigest, o.holders(nv.Stable, nv.StableDigest))
 	}
 	o.applyChosen()
 	o.armResend()

@@ -30,6 +30,7 @@ type transfer struct {
 	want    uint64
 	aims    []aim
 	from    uint64 // older states have been offered, and could not be believed
+	refused bool   // the present holder offered one
 	holders []int
 	at      int // index into holders
 	got     uint64
@@ -93,7 +94,7 @@ func (t *transfer) fetch(slot uint64, digest protocols.Digest, holders []int) {
 }
 
 func (t *transfer) restart() {
-	t.got, t.gotSum, t.chunks, t.missing, t.poor = 0, protocols.Digest{}, nil, 0, 0
+	t.got, t.gotSum, t.chunks, t.missing, t.poor, t.refused = 0, protocols.Digest{}, nil, 0, 0, false
 	t.ask()
 	t.watch()
 }
@@ -129,6 +130,10 @@ func (t *transfer) onTimeout() {
 	if len(t.holders) == 0 {
 		return
 	}
+	if t.want < t.least() { // got there by ordering meanwhile
+		t.done()
+		return
+	}
 	if t.fresh < chunksPerFetch {
 		t.poor++
 	}
@@ -161,9 +166,14 @@ func (t *transfer) onStateChunk(from protocols.NodeID, m *StateChunk) (slot uint
 	}
 	if m.Slot != t.got || m.Digest != t.gotSum || len(t.chunks) != int(m.Chunks) {
 		if !t.believable(m.Slot, m.Digest) {
-			if m.Slot < t.want { // too old to be known here: ask the next for a later one
+			if m.Slot < t.want { // too old to be known here: ask for a later one, once
 				t.from = m.Slot + 1
-				t.next()
+				if t.refused {
+					t.next()
+				} else {
+					t.refused = true
+					t.ask()
+				}
 			}
 			return 0, protocols.Digest{}, nil, false
 		}
