@@ -225,3 +225,76 @@ func TestNewViewAloneMakesNoCheckpointStable(t *testing.T) {
 		require.Len(t, s.actors[id].executed, 1, "replica %d", id)
 	}
 }
+
+// A state that a NEW-VIEW begins with is handed out before 2f+1 have it.
+func TestStateIsServedBeforeItIsStable(t *testing.T) {
+	s := newScript(t, 4, 1, map[string]int64{"checkpoint": 1, "windows": 3}, 0)
+	s.lost = func(p packet) bool {
+		return p.to == 2 && (p.m.Tag() == TagCommit || p.m.Tag() == TagCheckpoint)
+	}
+	decideSlots(s, 2, 1, 3)
+	require.Equal(t, uint64(2), s.o(3).delivered)
+	require.Zero(t, s.o(3).h)
+	require.Zero(t, s.o(2).delivered)
+	s.suspect(1, 2, 3)
+	s.lost = nil
+	s.run()
+	require.Equal(t, uint64(2), s.o(2).newView.Stable)
+	s.pass(900 * time.Millisecond)
+	for id := protocols.NodeID(1); id < 4; id++ {
+		require.Equal(t, uint64(2), s.o(id).delivered, "replica %d", id)
+		require.Equal(t, uint64(2), s.o(id).h, "replica %d", id)
+	}
+}
+
+// decideSlots lets the Byzantine primary 0 propose slots 1..n to all; it votes, of
+// those, to the replicas named.
+func decideSlots(s *script, n uint64, to ...protocols.NodeID) {
+	for seq := uint64(1); seq <= n; seq++ {
+		m := propose(0, seq, request(1, seq, s.n))
+		s.send(0, m, others(s.n, 0)...)
+		s.send(0, &Commit{0, seq, m.Digest}, to...)
+		s.run()
+	}
+}
+
+// NEW-VIEW is its sender's vote for everything in it: a new primary whose window
+// does not reach that far catches up first, since it must remember in Q what it
+// voted for.
+func TestNewPrimaryRemembersWhatItChose(t *testing.T) {
+	s := newScript(t, 4, 1, map[string]int64{"checkpoint": 1, "windows": 2}, 0)
+	s.lost = func(p packet) bool {
+		return p.to == 2 && (p.m.Tag() == TagCommit || p.m.Tag() == TagCheckpoint)
+	}
+	decideSlots(s, 1, 1, 3)
+	s.send(0, &Checkpoint{1, s.o(1).own[0].Digest}, 1, 3)
+	s.run()
+	for seq := uint64(2); seq <= 3; seq++ {
+		s.send(0, propose(0, seq, request(1, seq, 4)), 1, 2, 3)
+	}
+	s.lost = func(p packet) bool { return p.m.Tag() == TagCommit || p.to == 2 && p.m.Tag() == TagCheckpoint }
+	s.run()
+	require.Equal(t, []uint64{1, 0, 1}, []uint64{s.o(1).h, s.o(2).h, s.o(3).h})
+	require.True(t, s.o(1).log.peek(3).prepared)
+
+	// View 2, which replica 2 leads, follows at once.
+	s.suspect(1, 2, 3)
+	s.suspect(1, 2, 3)
+	saw := false
+	s.lost = func(p packet) bool {
+		if nv, ok := p.m.(*NewView); ok && nv.View == 2 {
+			saw = true
+			for _, c := range nv.Chosen {
+				require.True(t, prePreparedSince(s.o(2).viewChangeMessage(3), c.Seq, Entry{c.Seq, c.Digest, 2}), "slot %d", c.Seq)
+			}
+		}
+		return false
+	}
+	s.run()
+	s.pass(1900 * time.Millisecond)
+	require.True(t, saw)
+	for id := protocols.NodeID(1); id < 4; id++ {
+		require.Equal(t, uint64(3), s.o(id).delivered, "replica %d", id)
+		require.Equal(t, uint64(2), s.o(id).view, "replica %d", id)
+	}
+}

@@ -240,6 +240,7 @@ func (o *Orderer) moveWindow(seq uint64, d protocols.Digest) {
 	o.applyChosen()
 	if !o.recovering {
 		o.prepareChosen()
+		o.tryNewView()
 	}
 	if o.cfg.Log && o.compact && !o.recovering { // later records are not replayed yet
 		o.compact = false

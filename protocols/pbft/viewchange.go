@@ -231,6 +231,13 @@ func (o *Orderer) tryNewView() {
 	if !ok {
 		return
 	}
+	if k := len(d.chosen); k > 0 && d.chosen[k-1].Seq > o.h+uint64(o.cfg.Window) {
+		// NEW-VIEW is this replica's vote for all of these, which Q must remember:
+		// first its window has to reach them.
+		o.asking = true
+		o.armResend()
+		return
+	}
 	if o.cfg.mutate.usurp {
 		d.chosen = nil
 	}

@@ -77,7 +77,7 @@ type checkpoint struct {
 	digest   protocols.Digest
 	index    uint64 // requests executed
 	known    bool   // this replica has been there
-	snapshot []byte // taken because a durable one was due, or nil
+	snapshot []byte // taken because a durable one was due or somebody asked, or nil
 }
 
 const mustSignMax = 4096
@@ -347,18 +347,40 @@ func (x *Replica) adopt(slot uint64, digest protocols.Digest, index uint64, snap
 	x.env.Compact(&StateRecord{Slot: slot, Digest: digest, Snapshot: snapshot})
 }
 
-// onFetchState handles FETCH-STATE. If the snapshot at hand is too old to help, the
-// one at the last stable checkpoint is made, at most once per checkpoint.
+// onFetchState handles FETCH-STATE: it sends the oldest state of use that it has.
+// What is not at hand is made, at most once per checkpoint. States that are not
+// stable yet are given out too: after a view change others may need one, and vouch
+// for it, before 2f+1 have it.
 func (x *Replica) onFetchState(from protocols.NodeID, m *FetchState) {
-	if x.transfer.slot < m.Slot && x.stable.known && x.stable.slot >= m.Slot && x.stable.slot > x.transfer.slot {
-		snapshot, err := x.exec.SnapshotAt(x.stable.index)
-		if err != nil {
-			x.env.Emit(protocols.Event{Kind: protocols.EventProtocol, Seq: x.stable.slot, Note: err.Error()})
+	t := &x.transfer
+	if t.slot >= m.Slot {
+		t.send(from, m.Chunk, t.slot, t.digest, t.snapshot)
+		return
+	}
+	if x.stable.known && x.stable.slot >= m.Slot {
+		if snapshot := x.snapshotAt(x.stable); snapshot != nil {
+			t.serve(x.stable.slot, x.stable.digest, snapshot)
+			t.send(from, m.Chunk, t.slot, t.digest, t.snapshot)
+		}
+		return
+	}
+	for i := range x.checkpoints {
+		if c := &x.checkpoints[i]; c.slot >= m.Slot {
+			if c.snapshot == nil {
+				c.snapshot = x.snapshotAt(*c)
+			}
+			t.send(from, m.Chunk, c.slot, c.digest, c.snapshot)
 			return
 		}
-		x.transfer.serve(x.stable.slot, x.stable.digest, snapshot)
 	}
-	x.transfer.onFetchState(from, m)
+}
+
+func (x *Replica) snapshotAt(c checkpoint) []byte {
+	snapshot, err := x.exec.SnapshotAt(c.index)
+	if err != nil {
+		x.env.Emit(protocols.Event{Kind: protocols.EventProtocol, Seq: c.slot, Note: err.Error()})
+	}
+	return snapshot
 }
 
 // Done implements Shell.

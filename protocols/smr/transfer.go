@@ -145,15 +145,13 @@ func (t *transfer) onTimeout() {
 	t.watch()
 }
 
-func (t *transfer) onFetchState(from protocols.NodeID, m *FetchState) {
-	if t.snapshot == nil || t.slot < m.Slot {
-		return
-	}
-	total := (len(t.snapshot) + chunkSize - 1) / chunkSize
-	for c := int(m.Chunk); c < total && c < int(m.Chunk)+chunksPerFetch; c++ {
-		t.env.Send(from, &StateChunk{
-			Slot: t.slot, Digest: t.digest, Chunk: uint32(c), Chunks: uint32(total),
-			Data: t.snapshot[c*chunkSize : min((c+1)*chunkSize, len(t.snapshot))],
+// send sends some chunks of a snapshot.
+func (t *transfer) send(to protocols.NodeID, first uint32, slot uint64, digest protocols.Digest, snapshot []byte) {
+	total := (len(snapshot) + chunkSize - 1) / chunkSize
+	for c := int(first); c < total && c < int(first)+chunksPerFetch; c++ {
+		t.env.Send(to, &StateChunk{
+			Slot: slot, Digest: digest, Chunk: uint32(c), Chunks: uint32(total),
+			Data: snapshot[c*chunkSize : min((c+1)*chunkSize, len(snapshot))],
 		})
 	}
 }
@@ -167,7 +165,7 @@ func (t *transfer) onStateChunk(from protocols.NodeID, m *StateChunk) (slot uint
 	if m.Slot != t.got || m.Digest != t.gotSum || len(t.chunks) != int(m.Chunks) {
 		if !t.believable(m.Slot, m.Digest) {
 			if m.Slot < t.want { // too old to be known here: ask for a later one, once
-				t.from = m.Slot + 1
+				t.from = t.want
 				if t.refused {
 					t.next()
 				} else {
