@@ -33,9 +33,15 @@ func (o *Orderer) propose(due bool) {
 				break
 			}
 			o.pending.Pop()
+			if !o.shell.MayPropose(r) {
+				continue
+			}
 			o.inFlight[r.Key()] = struct{}{}
 			size += len(r.Op)
 			batch = append(batch, *r)
+		}
+		if len(batch) == 0 {
+			return
 		}
 		o.next++
 		pp := &PrePrepare{View: o.view, Seq: o.next, Digest: batchDigest(o.env.Auth(), batch), Requests: batch}
@@ -273,7 +279,10 @@ func (o *Orderer) deliver() {
 		}
 	}
 	if progress {
-		o.failed = 0
+		if o.failed > 0 { // the timer runs for a doubled wait
+			o.failed = 0
+			o.cancel(&o.progressTimer)
+		}
 		o.waitingSince = o.env.Now()
 	}
 	o.next = max(o.next, o.delivered)

@@ -59,6 +59,7 @@ type actor struct {
 	executed []protocols.RequestKey
 	slots    []protocols.Digest // decided, by slot-1
 	inbox    []packet           // of a Byzantine replica
+	left     []protocols.Time   // when it left for the next view
 }
 
 type armed struct {
@@ -456,6 +457,7 @@ func (e *scriptEnv) Emit(ev protocols.Event) {
 		a.slots[ev.Seq-1] = ev.Digest
 		s.note(a.id, fmt.Sprintf("decides n%d %s in v%d", ev.Seq, s.name(ev.Digest), ev.View))
 	case protocols.EventViewChange:
+		a.left = append(a.left, s.now)
 		s.note(a.id, fmt.Sprintf("leaves for v%d", ev.View))
 	case protocols.EventNewView:
 		s.note(a.id, fmt.Sprintf("enters v%d", ev.View))

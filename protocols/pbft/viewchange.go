@@ -442,7 +442,7 @@ func (o *Orderer) adoptView(nv *NewView) {
 	o.heldSlots = 0
 	clear(o.inFlight)
 	for _, r := range back {
-		if !o.shell.Done(r.Key()) {
+		if !o.shell.Done(r.Key()) && o.shell.MayPropose(r) {
 			o.pending.Add(r, now)
 		}
 	}

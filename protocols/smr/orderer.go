@@ -56,6 +56,9 @@ type Shell interface {
 	// Done reports whether a request was executed already, so that nobody waits for
 	// it any more.
 	Done(k protocols.RequestKey) bool
+	// MayPropose reports whether this replica may put the request forward as primary;
+	// if not, it forgets it until the client sends it again in a form that it may.
+	MayPropose(r *protocols.Request) bool
 	// Abandoned says that this replica, as primary, proposed the batch in a view
 	// that was left before it was prepared.
 	Abandoned(batch []protocols.Request)

@@ -167,10 +167,8 @@ func (x *Replica) onRequest(from protocols.NodeID, r *protocols.Request, authent
 		}
 		return
 	}
-	if !r.Signed {
-		if until, ok := x.mustSign[r.Client]; ok && x.env.Now() < until {
-			return
-		}
+	if !x.MayPropose(r) {
+		return
 	}
 	known := x.orderer.Pending(k) != nil
 	x.orderer.Submit(r)
@@ -423,6 +421,12 @@ func (x *Replica) onState(from protocols.NodeID, m *StateChunk) {
 	x.env.Emit(protocols.Event{Kind: protocols.EventTransfer, Seq: slot, Index: x.exec.Executed(), Peer: from, Digest: digest})
 	x.adopt(slot, digest, x.exec.Executed(), snapshot)
 	x.orderer.Jump(slot, digest)
+}
+
+// MayPropose implements Shell: the client has signed, or it need not.
+func (x *Replica) MayPropose(r *protocols.Request) bool {
+	until, must := x.mustSign[r.Client]
+	return r.Signed || !must || x.env.Now() >= until
 }
 
 // Abandoned implements Shell: the clients of a proposal that no quorum prepared
