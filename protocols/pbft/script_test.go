@@ -182,7 +182,7 @@ func (s *script) wave() bool {
 	queue := s.queue
 	s.queue = nil
 	for _, p := range queue {
-		if p.to.IsClient() || s.lost != nil && s.lost(p) {
+		if s.lost != nil && s.lost(p) {
 			continue
 		}
 		s.note(p.from, "> "+s.describe(p.m), p.to)
@@ -225,6 +225,7 @@ func (s *script) fire(kind uint32, ids ...protocols.NodeID) {
 
 // pass lets d go by, firing what is due at correct replicas and delivering at once.
 func (s *script) pass(d time.Duration) {
+	s.run()
 	end := s.now.Add(d)
 	for {
 		var who *actor
@@ -313,6 +314,9 @@ func (s *script) flush() {
 		ids := make([]string, len(l.who))
 		for i, id := range l.who {
 			ids[i] = fmt.Sprint(id)
+			if id.IsClient() {
+				ids[i] = fmt.Sprintf("c%d", id-protocols.FirstClient)
+			}
 		}
 		if from, what, ok := strings.Cut(l.text, " > "); ok {
 			fmt.Fprintf(&s.out, "%s>%s %s\n", from, strings.Join(ids, ","), what)
@@ -358,6 +362,8 @@ func (s *script) describe(m protocols.WireMessage) string {
 	switch m := m.(type) {
 	case *protocols.Request:
 		text += " " + key(m.Key())
+	case *protocols.Reply:
+		text += fmt.Sprintf(" v%d %s", m.View, key(protocols.RequestKey{Client: m.Client, Timestamp: m.Timestamp}))
 	case *PrePrepare:
 		text += fmt.Sprintf(" v%d n%d %s %s", m.View, m.Seq, s.name(m.Digest), s.batch(m.Requests))
 	case *Prepare:
