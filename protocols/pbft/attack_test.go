@@ -41,8 +41,10 @@ func TestNoVoteInAViewThatWasLeft(t *testing.T) {
 	s.suspect(3)
 	s.suspect(2)
 	s.suspect(2)
-	lie := &ViewChange{View: 2, Replica: 0, Checkpoints: []CheckpointEntry{{0, s.o(2).hDigest}},
-		Prepared: []Entry{{1, b.Digest, 1}}, PrePrepared: []Entry{{1, b.Digest, 1}}}
+	lie := &ViewChange{
+		View: 2, Replica: 0, Checkpoints: []CheckpointEntry{{0, s.o(2).hDigest}},
+		Prepared: []Entry{{1, b.Digest, 1}}, PrePrepared: []Entry{{1, b.Digest, 1}},
+	}
 	s.send(0, lie, 2, 3)
 	s.send(0, &ViewChangeAck{2, 3, s.o(3).digestOf(s.o(3).myVC)}, 2)
 	s.run()

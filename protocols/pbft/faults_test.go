@@ -245,9 +245,11 @@ func TestMutationsAreCaught(t *testing.T) {
 	} {
 		violations := func(t *testing.T, bug mutation, phase int) []protocols.Violation {
 			at := 30*ms + time.Duration(phase)*ms/4
-			w := newWorld(t, setup{n: 4, f: 1, clients: 3, perClient: 1 << 20, seed: uint64(phase), options: slow, bug: bug, liar: c.liar,
+			w := newWorld(t, setup{
+				n: 4, f: 1, clients: 3, perClient: 1 << 20, seed: uint64(phase), options: slow, bug: bug, liar: c.liar,
 				adversaries: map[protocols.NodeID]protocols.Adversary{c.liar: c.lie},
-				config:      func(cfg *netsim.Config) { cfg.Faults = append(cfg.Faults, c.faults(at)...) }})
+				config:      func(cfg *netsim.Config) { cfg.Faults = append(cfg.Faults, c.faults(at)...) },
+			})
 			w.run(t, 700*ms)
 			return w.sim.Finish()
 		}

@@ -90,8 +90,10 @@ func (s *script) o(id protocols.NodeID) *Orderer { return s.actors[id].o }
 func (a *actor) start(kind protocols.BootKind) {
 	options, err := protocols.ResolveOptions(Options(), a.s.options)
 	require.NoError(a.s.t, err)
-	c := &protocols.Config{Cluster: 7, Self: a.id, N: a.s.n, F: a.s.f, Replicas: protocols.Replicas(a.s.n), Options: options,
-		NewApplication: func() protocols.Application { return micro.New(micro.Config{ReplyBytes: 8}) }}
+	c := &protocols.Config{
+		Cluster: 7, Self: a.id, N: a.s.n, F: a.s.f, Replicas: protocols.Replicas(a.s.n), Options: options,
+		NewApplication: func() protocols.Application { return micro.New(micro.Config{ReplyBytes: 8}) },
+	}
 	oc := Configure(c)
 	if a.s.tune != nil {
 		a.s.tune(&oc)
@@ -418,9 +420,11 @@ func (e *scriptEnv) Rand() *rand.Rand {
 	}
 	return e.r
 }
+
 func (e *scriptEnv) Send(to protocols.NodeID, m protocols.WireMessage) {
 	e.a.s.queue = append(e.a.s.queue, packet{e.a.id, to, e.path, m})
 }
+
 func (e *scriptEnv) Multicast(to protocols.Group, m protocols.WireMessage) {
 	for _, id := range to {
 		if id != e.a.id {
@@ -434,6 +438,7 @@ func (e *scriptEnv) SetTimer(d time.Duration, kind uint32, arg uint64) protocols
 	e.a.timers = append(e.a.timers, armed{e.a.s.now.Add(d), protocols.Timer{ID: e.a.ticket, Path: e.path, Kind: kind, Arg: arg}})
 	return e.a.ticket
 }
+
 func (e *scriptEnv) CancelTimer(id protocols.TimerID) {
 	e.a.timers = slices.DeleteFunc(e.a.timers, func(t armed) bool { return t.t.ID == id })
 }
@@ -447,6 +452,7 @@ func (e *scriptEnv) Compact(m protocols.WireMessage) {
 	e.a.records = slices.DeleteFunc(e.a.records, func(r protocols.Record) bool { return r.Path == e.path })
 	e.Log(m)
 }
+
 func (e *scriptEnv) Emit(ev protocols.Event) {
 	a, s := e.a, e.a.s
 	switch ev.Kind {
@@ -494,9 +500,11 @@ func (plainAuth) MACs(_ protocols.Tag, g protocols.Group, _ protocols.Digest) []
 	}
 	return b
 }
+
 func (plainAuth) Sign(protocols.Tag, protocols.Digest) []byte {
 	return append([]byte{1}, make([]byte, protocols.SignatureSize-1)...)
 }
+
 func (plainAuth) VerifyPart(p *protocols.Part, index int) bool {
 	at := index * protocols.MACSize
 	if p.Kind == protocols.PartSignature {

@@ -87,8 +87,10 @@ func newWorld(t testing.TB, s setup) *world {
 	}
 	w.sim, err = netsim.New(cfg)
 	require.NoError(t, err)
-	base := protocols.Config{Cluster: 7, N: s.n, F: s.f, Replicas: protocols.Replicas(s.n), Options: options,
-		NewApplication: func() protocols.Application { return micro.New(micro.Config{ReplyBytes: 8}) }}
+	base := protocols.Config{
+		Cluster: 7, N: s.n, F: s.f, Replicas: protocols.Replicas(s.n), Options: options,
+		NewApplication: func() protocols.Application { return micro.New(micro.Config{ReplyBytes: 8}) },
+	}
 	for i := range s.n {
 		host, err := w.sim.AddHost(netsim.HostSpec{})
 		require.NoError(t, err)
