@@ -57,6 +57,14 @@
 //     a full window above what any replica it asked had executed; until then it
 //     follows and executes but sends no vote (type learner).
 //  12. With option log off, a restarted replica is treated as one without its disk.
+//  13. The checkpoint that a NEW-VIEW begins with becomes stable by 2f+1 CHECKPOINTs,
+//     like any other: of the f+1 that hold it only one may be correct, and if that one
+//     dropped its log while nobody else saw the NEW-VIEW, no later view could begin.
+//     Its state is handed out at once.
+//  14. NEW-VIEW is its sender's vote for all slots it chooses. A new primary whose
+//     window does not reach them all catches up first, or Q would lack its vote.
+//  15. The last NEW-VIEW of each sender is kept until it can be judged, whatever view
+//     it is for.
 //
 // What it is not: no dynamic membership, no read-only optimisation, no proactive
 // key refreshment.

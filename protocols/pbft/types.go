@@ -128,6 +128,16 @@ func MessageTypes() []protocols.MessageType {
 					v.Prepared[i].View = v.View - 1
 				}
 			}),
+			mutate("P and Q view", func(v *ViewChange, _ *rand.Rand) {
+				later := func(list []Entry) []Entry {
+					list = append([]Entry(nil), list...)
+					for i := range list {
+						list[i].View = v.View - 1
+					}
+					return list
+				}
+				v.Prepared, v.PrePrepared = later(v.Prepared), later(v.PrePrepared)
+			}),
 			mutate("stable 0", func(v *ViewChange, _ *rand.Rand) {
 				v.Stable, v.Checkpoints = 0, []CheckpointEntry{{}}
 			})),
@@ -146,6 +156,8 @@ func MessageTypes() []protocols.MessageType {
 			},
 			func(m wire, t trace) { traceNewView(m.(*NewView), t) },
 			mutate("view+1", func(v *NewView, _ *rand.Rand) { v.View++ }),
+			// The sender leads this one too, with 4 or 7 replicas.
+			mutate("view+28", func(v *NewView, _ *rand.Rand) { v.View += 28 }),
 			mutate("empty X", func(v *NewView, _ *rand.Rand) { v.Chosen = nil }),
 			mutate("X null", func(v *NewView, _ *rand.Rand) {
 				v.Chosen = append([]Chosen(nil), v.Chosen...)

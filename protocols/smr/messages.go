@@ -31,8 +31,8 @@ const (
 	maxSnapshot    = 1 << 31
 )
 
-// FetchState (FETCH-STATE) asks a replica for its last stable snapshot, from a
-// chunk on. Slot is the oldest slot that is of use.
+// FetchState (FETCH-STATE) asks a replica for the oldest state at or above Slot that
+// it has, from a chunk on.
 type FetchState struct {
 	Slot  uint64
 	Chunk uint32
