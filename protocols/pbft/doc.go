@@ -55,7 +55,8 @@
 //     time-out doubles with each view change that brings no progress.
 //  11. A replica without its disk counts as faulty until its own stable checkpoint is
 //     a full window above what any replica it asked had executed; until then it
-//     follows and executes but sends no vote (type learner).
+//     follows and executes but sends no vote (type learner). Those that it asks
+//     forget the VIEW-CHANGEs it sent before.
 //  12. With option log off, a restarted replica is treated as one without its disk.
 //  13. The checkpoint that a NEW-VIEW begins with becomes stable by 2f+1 CHECKPOINTs,
 //     like any other: of the f+1 that hold it only one may be correct, and if that one

@@ -104,13 +104,14 @@ type Orderer struct {
 	copies          map[vcKey]*copyVotes
 	newView         *NewView // the one that started voteView
 	newViewSum      protocols.Digest
-	offered         []*NewView // per replica: the last one received, not accepted yet
-	chosenTop       uint64     // highest slot fixed by newView
-	claims          []Status   // per replica: its last STATUS
-	leftFor         []uint64   // per replica: the highest view of its VIEW-CHANGEs
-	claimed         uint64     // f+1 of them have delivered that much
-	asking          bool       // send STATUS at the next tick in any case
-	failed          uint       // consecutive view changes without progress
+	offered         []*NewView  // per replica: the last one received, not accepted yet
+	chosenTop       uint64      // highest slot fixed by newView
+	claims          []Status    // per replica: its last STATUS
+	leftFor         []uint64    // per replica: the highest view of its VIEW-CHANGEs
+	forgot          []forgotten // per replica: its last QUERY-STABLE
+	claimed         uint64      // f+1 of them have delivered that much
+	asking          bool        // send STATUS at the next tick in any case
+	failed          uint        // consecutive view changes without progress
 	future          []futureMessage
 	futureCount     []int // per sender; of them proposals:
 	futureProposals []int
@@ -143,6 +144,11 @@ type vcEntry struct {
 }
 
 type ackKey = vcKey
+
+type forgotten struct {
+	nonce uint64
+	at    protocols.Time
+}
 
 type copyVotes struct {
 	votes smr.Votes
@@ -179,6 +185,7 @@ func NewOrderer(cfg OrdererConfig) *Orderer {
 		copies:          make(map[vcKey]*copyVotes),
 		claims:          make([]Status, cfg.N),
 		leftFor:         make([]uint64, cfg.N),
+		forgot:          make([]forgotten, cfg.N),
 		offered:         make([]*NewView, cfg.N),
 		futureCount:     make([]int, cfg.N),
 		futureProposals: make([]int, cfg.N),

@@ -242,19 +242,28 @@ func (o *Orderer) becomeLearner(rec LearnerRecord) {
 	o.active = false
 }
 
-// ask sends QUERY-STABLE while the point is unknown.
+// ask sends QUERY-STABLE to those that have not answered; also when the point is
+// known, since who answers has forgotten the VIEW-CHANGEs of the earlier life.
 func (l *learner) ask(o *Orderer) {
-	if l.rec.Known {
-		return
-	}
 	if l.nonce == 0 {
 		l.nonce = o.env.Rand().Uint64() | 1
 	}
-	o.env.Multicast(o.cfg.Replicas, &QueryStable{Nonce: l.nonce})
+	for _, id := range o.cfg.Replicas {
+		if id != o.cfg.Self && !l.replied[id] {
+			o.env.Send(id, &QueryStable{Nonce: l.nonce})
+		}
+	}
 }
 
-// onQueryStable handles QUERY-STABLE.
+// onQueryStable handles QUERY-STABLE. The sender no longer knows which views it has
+// left for, and may vote in lower ones: its VIEW-CHANGEs of before must not speak
+// for it there. A liar can use that to take its VIEW-CHANGE back, so it is done
+// once in a while only.
 func (o *Orderer) onQueryStable(from protocols.NodeID, m *QueryStable) {
+	if f := &o.forgot[from]; f.nonce != m.Nonce && (f.nonce == 0 || o.env.Now().Sub(f.at) >= o.cfg.MaxTimeout) {
+		f.nonce, f.at = m.Nonce, o.env.Now()
+		o.forgetViewChanges(from)
+	}
 	if o.learner != nil {
 		return
 	}
@@ -268,10 +277,13 @@ func (o *Orderer) onQueryStable(from protocols.NodeID, m *QueryStable) {
 // can only keep this replica silent for longer.
 func (o *Orderer) onReplyStable(from protocols.NodeID, m *ReplyStable) {
 	l := o.learner
-	if l == nil || l.rec.Known || m.Nonce != l.nonce || l.replied[from] {
+	if l == nil || m.Nonce != l.nonce || l.replied[from] {
 		return
 	}
 	l.replied[from], l.reached[from] = true, m.Reached
+	if l.rec.Known {
+		return
+	}
 	count, top := 0, uint64(0)
 	for i := range l.replied {
 		if l.replied[i] {

@@ -71,6 +71,27 @@ func (o *Orderer) dropViews() {
 	o.dropHeld(o.view)
 }
 
+// forgetViewChanges forgets what a replica has announced, since it does not know it
+// itself any more.
+func (o *Orderer) forgetViewChanges(r protocols.NodeID) {
+	for k := range o.vcs { //lint:allow determinism deletion only, order-free
+		if k.replica == r {
+			delete(o.vcs, k)
+		}
+	}
+	for k := range o.acks { //lint:allow determinism deletion only, order-free
+		if k.replica == r {
+			delete(o.acks, k)
+		}
+	}
+	for k := range o.copies { //lint:allow determinism deletion only, order-free
+		if k.replica == r {
+			delete(o.copies, k)
+		}
+	}
+	o.leftFor[r], o.claims[r] = 0, Status{}
+}
+
 // viewChangeMessage composes VIEW-CHANGE from the log: the sets C, P and Q.
 func (o *Orderer) viewChangeMessage(v uint64) *ViewChange {
 	m := &ViewChange{View: v, Replica: o.cfg.Self, Stable: o.h}
