@@ -156,7 +156,7 @@ func (s *Sim) pump(l *lane) {
 		if f.ready > s.now || l.busy > s.now {
 			break
 		}
-		if f.kind == itemTimer && !l.timers.current(f.ref, f.gen) {
+		if (f.kind == itemTimer || f.kind == itemLoad) && !l.timers.current(f.ref, f.gen) {
 			l.popFront() // cancelled while it waited
 			continue
 		}
