@@ -74,17 +74,17 @@ func (o *Orderer) dropViews() {
 // forgetViewChanges forgets what a replica has announced, since it does not know it
 // itself any more.
 func (o *Orderer) forgetViewChanges(r protocols.NodeID) {
-	for k := range o.vcs { //lint:allow determinism deletion only, order-free
+	for k := range o.vcs {
 		if k.replica == r {
 			delete(o.vcs, k)
 		}
 	}
-	for k := range o.acks { //lint:allow determinism deletion only, order-free
+	for k := range o.acks {
 		if k.replica == r {
 			delete(o.acks, k)
 		}
 	}
-	for k := range o.copies { //lint:allow determinism deletion only, order-free
+	for k := range o.copies {
 		if k.replica == r {
 			delete(o.copies, k)
 		}
