@@ -257,12 +257,12 @@ func (s *sweeper) all(cells []*suite.Cell) error {
 	var g errgroup.Group
 	g.SetLimit(s.Jobs)
 	for _, c := range cells {
-		if s.ctx.Err() != nil {
+		if s.over() {
 			break
 		}
 		// Go blocks while all jobs are busy, so cells start in their order.
 		g.Go(func() error {
-			if s.ctx.Err() != nil {
+			if s.over() {
 				return nil
 			}
 			err := s.cell(c)
@@ -275,6 +275,10 @@ func (s *sweeper) all(cells []*suite.Cell) error {
 	}
 	return g.Wait()
 }
+
+// over reports whether no further cell may start. The signal comes before the
+// context, which another goroutine ends.
+func (s *sweeper) over() bool { return s.stop.IsSet() || s.ctx.Err() != nil }
 
 func interrupted(err error) bool { return errors.Is(err, context.Canceled) }
 
