@@ -3,12 +3,14 @@ package figure
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"sort"
 	"strconv"
 	"strings"
 
 	"github.com/edgebft/edgebft/experiments/stats"
 	"github.com/edgebft/edgebft/experiments/suite"
+	"golang.org/x/sync/errgroup"
 )
 
 // Data is what the figures of one suite are made from.
@@ -126,23 +128,40 @@ func RenderAll(d *Data, style Style, formats ...string) ([]*Rendered, error) {
 	if d.Suite != nil && len(d.Suite.Figures) > 0 {
 		list = d.Suite.Figures
 	}
-	var out []*Rendered
-	for _, f := range list {
-		fig, err := Build(d, f)
-		if err != nil {
-			return nil, err
-		}
+	figures, out := make([]*Figure, len(list)), make([]*Rendered, len(list))
+	if err := each(len(list), func(i int) (err error) {
+		figures[i], err = Build(d, list[i])
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	palettes := make([]*Palette, len(list))
+	for i, f := range list {
 		by := orElse(f.By, "protocol")
 		if f.Kind == "bars" {
 			by = "protocol" // the bars of a category are protocols
 		}
-		r, err := Render(fig, style, d.Palette(by), formats...)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, r)
+		palettes[i] = d.Palette(by)
+		palettes[i].include(figures[i])
+	}
+	// From here on the palettes are only read.
+	if err := each(len(list), func(i int) (err error) {
+		out[i], err = Render(figures[i], style, palettes[i], formats...)
+		return err
+	}); err != nil {
+		return nil, err
 	}
 	return out, nil
+}
+
+// each calls do for 0 to n-1 on all cores.
+func each(n int, do func(i int) error) error {
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range n {
+		g.Go(func() error { return do(i) })
+	}
+	return g.Wait()
 }
 
 func orElse(s, other string) string {

@@ -61,6 +61,15 @@ func (p *Palette) add(name string) int {
 	return i
 }
 
+// include gives every series of a figure its look, so that drawing only reads.
+func (p *Palette) include(f *Figure) {
+	for _, panel := range f.Panels {
+		for _, s := range panel.Series {
+			p.add(s.Name)
+		}
+	}
+}
+
 func (p *Palette) look(name string) look {
 	i := p.add(name)
 	// The periods differ, so that the ninth name does not look like the first.

@@ -83,6 +83,7 @@ func Sweep(ctx context.Context, w IO, o SweepOptions) error {
 	cfg := sweep.Config{
 		Suite: x.suite, Cells: x.cells, Store: x.store, Run: runner(x.catalog), Env: x.env, Jobs: o.Jobs, FailFast: o.FailFast,
 		Stop: o.Stop, Terminal: w.Terminal, Reproduce: func(c *suite.Cell) string { return Reproduce(c.Scenario) },
+		Estimate: func(c *suite.Cell) (float64, int64) { return run.Estimate(c.Scenario) }, Memory: x.env.Host.Usable(),
 	}
 	if !w.Quiet {
 		cfg.Stderr = w.Err
@@ -109,12 +110,12 @@ func Sweep(ctx context.Context, w IO, o SweepOptions) error {
 		return err
 	}
 	if !o.NoFigures && !rep.Interrupted && len(rep.Records) > 0 {
-		written, err := draw(x, DrawOptions{Style: figure.StyleNames()[0], Formats: []string{"svg", "png", "pdf"}})
+		figures, written, err := draw(x, DrawOptions{Style: figure.StyleNames()[0], Formats: figure.Formats()})
 		if err != nil {
 			return err
 		}
 		page := filepath.Join(x.store.Dir, "report.html")
-		if err := writeReport(x, page, false); err != nil {
+		if err := writeReport(x, page, figures, false); err != nil {
 			return err
 		}
 		if !w.JSON {
@@ -293,28 +294,29 @@ func revisions(records []*store.Record) []string {
 	return seen
 }
 
-func draw(x *opened, o DrawOptions) ([]string, error) {
+// draw writes the figures and returns them with the names of their files.
+func draw(x *opened, o DrawOptions) ([]*figure.Rendered, []string, error) {
 	records, groups, err := x.groups()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	rendered, err := render(x, records, groups, o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	dir := filepath.Join(x.store.Dir, "figures")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var written []string
 	for _, r := range rendered {
 		names, err := r.Write(dir, store.Replace)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		written = append(written, names...)
 	}
-	return written, nil
+	return rendered, written, nil
 }
 
 func render(x *opened, records []*store.Record, groups []*stats.Group, o DrawOptions) ([]*figure.Rendered, error) {
@@ -357,7 +359,7 @@ func Plot(w IO, o DrawOptions) error {
 	if err != nil {
 		return err
 	}
-	written, err := draw(x, o)
+	_, written, err := draw(x, o)
 	if err != nil {
 		return err
 	}
@@ -379,14 +381,15 @@ func Report(w IO, path, out string, noJS bool) error {
 	if out == "" {
 		out = filepath.Join(x.store.Dir, "report.html")
 	}
-	if err := writeReport(x, out, noJS); err != nil {
+	if err := writeReport(x, out, nil, noJS); err != nil {
 		return err
 	}
 	fmt.Fprintln(w.Out, out)
 	return nil
 }
 
-func writeReport(x *opened, out string, noJS bool) error {
+// writeReport writes the page; it draws the figures unless they are given, as SVG.
+func writeReport(x *opened, out string, figures []*figure.Rendered, noJS bool) error {
 	records, groups, err := x.groups()
 	if err != nil {
 		return err
@@ -399,9 +402,10 @@ func writeReport(x *opened, out string, noJS bool) error {
 	if err != nil {
 		return err
 	}
-	figures, err := render(x, records, groups, DrawOptions{Style: figure.StyleNames()[0], Formats: []string{"svg"}, Mixed: true})
-	if err != nil {
-		return err
+	if figures == nil {
+		if figures, err = render(x, records, groups, DrawOptions{Style: figure.StyleNames()[0], Formats: []string{"svg"}, Mixed: true}); err != nil {
+			return err
+		}
 	}
 	page, err := report.HTML(report.Input{
 		Suite: x.suite, Cells: x.cells, Statuses: statuses, Records: records, Groups: groups, Claims: claims, Breaches: breaches,

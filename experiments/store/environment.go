@@ -87,6 +87,16 @@ type Host struct {
 	Container   bool   `json:"container"`
 }
 
+// Usable is three quarters of the memory that the process may take, in bytes; 0 if
+// that is unknown.
+func (h *Host) Usable() int64 {
+	limit := h.MemoryBytes
+	if group, err := strconv.ParseInt(h.CgroupMem, 10, 64); err == nil && group > 0 && (limit == 0 || group < limit) {
+		limit = group
+	}
+	return limit / 4 * 3
+}
+
 // Environment is the same for all cells of a process.
 type Environment struct {
 	Revision Revision

@@ -1,12 +1,14 @@
 package sweep
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -36,10 +38,12 @@ type Config struct {
 	Env   *store.Environment
 	// Jobs is how many cells run at once; 0 means one per core.
 	Jobs int
+	// Estimate forecasts the work and the memory (bytes) of a cell; it may be nil.
+	// Cells with the most work start first, so that the last ones end together.
+	Estimate func(*suite.Cell) (work float64, memory int64)
 	// Memory bounds the estimated memory of the running cells, in bytes; 0 is no
-	// bound. Estimate must be set with it.
-	Memory   int64
-	Estimate func(*suite.Cell) int64
+	// bound. A cell that needs more runs alone.
+	Memory int64
 	// Shard selects a part of the cells.
 	Shard suite.Shard
 	// Rerun lists the statuses that are run again: failed, invalid, stale, ...
@@ -215,7 +219,7 @@ func Sweep(ctx context.Context, cfg Config) (*Report, error) {
 		}
 	}()
 	s.progress = newProgress(cfg.Suite.Name, len(cells), cfg.Stderr, cfg.Terminal)
-	err = s.all(cells)
+	err = s.all(s.longestFirst(cells))
 	s.progress.finish()
 	cancel()
 	<-watched
@@ -253,6 +257,26 @@ func Sweep(ctx context.Context, cfg Config) (*Report, error) {
 	return rep, err
 }
 
+// searchWork is how much longer a search takes than one of its probes.
+const searchWork = 20
+
+// longestFirst returns the cells in the order in which they start.
+func (s *sweeper) longestFirst(cells []*suite.Cell) []*suite.Cell {
+	if s.Estimate == nil {
+		return cells
+	}
+	work := make(map[*suite.Cell]float64, len(cells))
+	for _, c := range cells {
+		work[c], _ = s.Estimate(c)
+		if c.Auto != nil {
+			work[c] *= searchWork
+		}
+	}
+	order := slices.Clone(cells)
+	slices.SortStableFunc(order, func(a, b *suite.Cell) int { return cmp.Compare(work[b], work[a]) })
+	return order
+}
+
 func (s *sweeper) all(cells []*suite.Cell) error {
 	var g errgroup.Group
 	g.SetLimit(s.Jobs)
@@ -260,7 +284,7 @@ func (s *sweeper) all(cells []*suite.Cell) error {
 		if s.over() {
 			break
 		}
-		// Go blocks while all jobs are busy, so cells start in their order.
+		// Go blocks while all jobs are busy, so cells start in this order.
 		g.Go(func() error {
 			if s.over() {
 				return nil
@@ -356,7 +380,8 @@ func (s *sweeper) one(c *suite.Cell) (CellReport, error) {
 		return CellReport{ID: c.ID, Label: c.Label(), State: state, Reason: st.Record.Manifest.Reason, Code: state.Code()}, nil
 	}
 	if s.memory != nil {
-		need := min(max(s.Estimate(c), 1), s.Memory)
+		_, need := s.Estimate(c)
+		need = min(max(need, 1), s.Memory)
 		if err := s.memory.Acquire(s.ctx, need); err != nil {
 			return CellReport{}, err
 		}

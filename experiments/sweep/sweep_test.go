@@ -363,7 +363,7 @@ func TestJobsAndMemoryBoundWhatRunsAtOnce(t *testing.T) {
 			return out, err
 		})
 		cfg.Jobs, cfg.Memory = c.jobs, c.memory
-		cfg.Estimate = func(*suite.Cell) int64 { return 1 }
+		cfg.Estimate = func(*suite.Cell) (float64, int64) { return 1, 1 }
 		_, err := Sweep(context.Background(), cfg)
 		require.NoError(t, err)
 		require.Equal(t, c.want, most, "%+v", c)
