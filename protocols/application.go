@@ -56,6 +56,15 @@ type Load interface {
 	Completed(client int, c Completion)
 }
 
+// Auditor may be implemented by an Application that has invariants of its own.
+type Auditor interface {
+	// Audit returns nil, or says which invariant the present state breaks, and by
+	// which rows and amounts. It changes nothing and may look at the whole state, so
+	// it is no part of execution: who observes a run calls it, at checkpoints and at
+	// the end, outside of virtual time.
+	Audit() error
+}
+
 // LoadEnv is what a Load can do.
 type LoadEnv interface {
 	Now() Time

@@ -88,6 +88,7 @@ func replicated(t *testing.T, protocol string, st *stories.Story, options map[st
 			states[i] = s
 			return s
 		}
+		c.NewApplication = checker.Audit(c.Self, c.NewApplication)
 		_, err = sim.AddNode(netsim.NodeSpec{ID: c.Self, Host: host, New: func() []protocols.Node { return entry.NewReplica(c) }})
 		require.NoError(t, err)
 	}

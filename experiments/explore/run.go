@@ -208,6 +208,7 @@ func (x *simulation) replicas() error {
 		}
 		c := x.config
 		c.Self = id
+		c.NewApplication = x.judges.checker.Audit(id, c.NewApplication)
 		entry := x.tables.entry
 		if _, err := x.sim.AddNode(netsim.NodeSpec{
 			ID: id, Host: host, Adversary: x.lies[id],

@@ -106,6 +106,7 @@ type Safety struct {
 	Linearizable Verdict     `json:"linearizable"`
 	Liveness     Verdict     `json:"liveness"`
 	Root         Verdict     `json:"root"`
+	Application  Verdict     `json:"application" doc:"the invariants of the application itself, at checkpoints and at the end; undecided for one that has none"`
 	Unchecked    []string    `json:"unchecked,omitempty" doc:"checks that were switched off"`
 	Violations   []Violation `json:"violations"`
 }

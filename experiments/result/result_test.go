@@ -193,7 +193,7 @@ func TestSummaryHasTheKeysOfTheDesign(t *testing.T) {
 		"protocol": nil, "n": nil, "f": nil, "clients": nil, "workload": nil, "topology": nil, "costs": nil, "seed": nil, "duration_s": nil,
 		"committed": nil, "throughput_tps": nil, "failed": nil, "timed_out": nil, "switches": nil, "view_changes": nil, "instance_changes": nil,
 		"latency_ms": {"mean", "p50", "p95", "p99", "max"},
-		"safety":     {"agreement", "integrity", "validity", "linearizable", "liveness", "root", "violations"},
+		"safety":     {"agreement", "integrity", "validity", "linearizable", "liveness", "root", "application", "violations"},
 		"cost":       {"msgs_per_req", "bytes_per_req", "mac_ops_bottleneck_per_req", "sign_per_req", "verify_per_req", "cpu_ms_per_req", "energy_j_per_req", "cpct_usd"},
 		"sim":        {"virtual_s", "wall_s", "events", "events_per_s", "trace_hash"},
 	} {

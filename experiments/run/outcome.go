@@ -158,7 +158,7 @@ func (x *run) safety(r *result.Result) {
 	verdict := func(v observe.Verdict) result.Verdict { return result.Verdict(v) }
 	r.Safety = result.Safety{
 		Agreement: verdict(rep.Agreement), Integrity: verdict(rep.Integrity), Validity: verdict(rep.Validity),
-		Linearizable: verdict(rep.Linearizable), Liveness: verdict(rep.Liveness), Root: verdict(rep.Root),
+		Linearizable: verdict(rep.Linearizable), Liveness: verdict(rep.Liveness), Root: verdict(rep.Root), Application: verdict(rep.Application),
 		Unchecked: rep.Unchecked,
 	}
 	for _, v := range rep.Violations {

@@ -300,6 +300,7 @@ func (x *run) replicas() error {
 		}
 		c := x.config
 		c.Self = protocols.NodeID(i)
+		c.NewApplication = x.checker.Audit(c.Self, c.NewApplication)
 		if _, err := x.sim.AddNode(netsim.NodeSpec{
 			ID: c.Self, Host: x.hosts[i], Adversary: x.lies[c.Self], Lanes: x.entry.Lanes(&c),
 			New: func() []protocols.Node { return x.entry.NewReplica(&c) },

@@ -43,6 +43,7 @@ type Checker struct {
 	order   *order
 	slots   *slots
 	live    *liveness
+	audits  *audits
 	done    bool
 }
 
@@ -63,6 +64,7 @@ func New(cfg Config) *Checker {
 	c.order = newOrder(&c.cfg, c.found)
 	c.slots = newSlots(cfg.Window, c.found)
 	c.live = newLiveness(&c.cfg, c.found)
+	c.audits = &audits{found: c.found, last: make([]*audited, cfg.N)}
 	if cfg.History != nil {
 		cfg.History.bind(c.found, &c.cfg)
 		c.order.listener = cfg.History
@@ -83,6 +85,7 @@ func (c *Checker) Observe(at protocols.Time, node protocols.NodeID, ev *protocol
 	if !c.judged(node) {
 		return
 	}
+	c.audits.now = at
 	if node.IsReplica() {
 		switch ev.Kind {
 		case protocols.EventExecuted:
@@ -131,6 +134,7 @@ func (c *Checker) Finish(at protocols.Time) []protocols.Violation {
 	if !c.done {
 		c.done = true
 		c.live.finish(at)
+		c.audits.finish(at)
 		if c.cfg.History != nil {
 			c.cfg.History.finish(at)
 		}

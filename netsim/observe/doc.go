@@ -8,6 +8,8 @@
 //   - validity: what is executed for a correct client was invoked by it, and
 //     what a correct client accepts was executed by a correct replica;
 //   - root: equal state roots at equal index;
+//   - application: its own invariants, if it has any ([Checker.Audit]), at
+//     checkpoints and at the end;
 //   - liveness: every operation that a correct client invoked before a deadline
 //     was accepted by the end, and the system never stalls under load in calm;
 //   - linearizability of client histories (optional): the order of the replicas

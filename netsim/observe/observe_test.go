@@ -93,7 +93,7 @@ func TestGoodRun(t *testing.T) {
 	require.True(t, rep.OK())
 	text, err := json.Marshal(rep)
 	require.NoError(t, err)
-	require.JSONEq(t, `{"agreement":true,"integrity":true,"validity":true,"linearizable":"undecided","liveness":true,"root":true,"unchecked":["linearizable"],"violations":[]}`, string(text))
+	require.JSONEq(t, `{"agreement":true,"integrity":true,"validity":true,"linearizable":"undecided","liveness":true,"root":true,"application":"undecided","unchecked":["linearizable"],"violations":[]}`, string(text))
 }
 
 func TestNothingToLookAt(t *testing.T) {

@@ -15,6 +15,8 @@ const (
 	Root         = "root"
 	Linearizable = "linearizable"
 	Liveness     = "liveness"
+	// Application is what the application asks of its own state; see Checker.Audit.
+	Application = "application"
 )
 
 // Verdict on a property. The zero value is Undecided.
@@ -45,6 +47,9 @@ type Report struct {
 	Linearizable Verdict `json:"linearizable"`
 	Liveness     Verdict `json:"liveness"`
 	Root         Verdict `json:"root"`
+	// Application is undecided, and not listed in Unchecked, if the application has
+	// no invariants of its own.
+	Application Verdict `json:"application"`
 	// Unchecked lists the properties that were not looked at, or that had nothing
 	// to look at; they are undecided for that reason.
 	Unchecked []string `json:"unchecked,omitempty"`
@@ -109,7 +114,7 @@ func (f *findings) verdict(invariant string) Verdict {
 func (f *findings) report() Report {
 	r := Report{
 		Agreement: f.verdict(Agreement), Integrity: f.verdict(Integrity), Validity: f.verdict(Validity),
-		Linearizable: f.verdict(Linearizable), Liveness: f.verdict(Liveness), Root: f.verdict(Root),
+		Linearizable: f.verdict(Linearizable), Liveness: f.verdict(Liveness), Root: f.verdict(Root), Application: f.verdict(Application),
 		Violations: append([]protocols.Violation{}, f.list...), Suppressed: f.suppressed,
 	}
 	for _, name := range []string{Agreement, Integrity, Validity, Linearizable, Liveness, Root} {

@@ -126,6 +126,9 @@ func TestProtocolsSurvive(t *testing.T) {
 					require.Equal(t, result.Pass, r.Safety.Validity)
 					require.Equal(t, result.Pass, r.Safety.Liveness, "seed %d", seed)
 					require.NotZero(t, r.Committed)
+					if r.Workload == "market" {
+						require.Equal(t, result.Pass, r.Safety.Application, "money and the other invariants of the marketplace")
+					}
 					if sc.moves {
 						require.NotZero(t, r.ViewChanges)
 					}

@@ -67,6 +67,9 @@ func checkShape(s *State) error {
 	return nil
 }
 
+// Audit implements protocols.Auditor.
+func (s *State) Audit() error { return Check(s) }
+
 type checker struct {
 	s     *State
 	err   error
