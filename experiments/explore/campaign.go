@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"sort"
@@ -96,17 +97,27 @@ func (s *Summary) Total() Counts {
 	return t
 }
 
+// Check reports what is wrong with the range of seeds or the number of workers.
+func (c *Campaign) Check() error {
+	switch {
+	case c.Seeds < 1:
+		return fmt.Errorf("seeds is %d; it must be at least 1", c.Seeds)
+	case c.First < 0:
+		return fmt.Errorf("the first seed is %d; it must be 0 or more", c.First)
+	case c.First > math.MaxInt64-int64(c.Seeds):
+		return fmt.Errorf("%d seeds from %d on go beyond the largest, %d; begin with a smaller one", c.Seeds, c.First, int64(math.MaxInt64-1))
+	case c.Jobs < 0:
+		return fmt.Errorf("jobs is %d; it must be 0 (one per core) or more", c.Jobs)
+	}
+	return nil
+}
+
 // Run explores. It returns early, with what it has, when ctx is done. The error
 // says that a schedule could not be run, which is a mistake in this program or
 // in the declarations of the protocol, and names the seed.
 func (c *Campaign) Run(ctx context.Context) (Summary, error) {
-	switch {
-	case c.Seeds < 1:
-		return Summary{}, fmt.Errorf("seeds is %d; it must be at least 1", c.Seeds)
-	case c.First < 0:
-		return Summary{}, fmt.Errorf("the first seed is %d; it must be 0 or more", c.First)
-	case c.Jobs < 0:
-		return Summary{}, fmt.Errorf("jobs is %d; it must be 0 (one per core) or more", c.Jobs)
+	if err := c.Check(); err != nil {
+		return Summary{}, err
 	}
 	jobs := c.Jobs
 	if jobs == 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"sort"
 	"strings"
 	"time"
@@ -51,12 +52,16 @@ func Check(ctx context.Context, w IO, o CheckOptions) error {
 	if one != nil {
 		return checkOne(w, c, sp, one)
 	}
-	if o.Seeds < 1 {
-		return exit.Errorf(exit.Usage, "--seeds is %d; it must be at least 1", o.Seeds)
+	campaign := explore.Campaign{
+		Space: sp, NewRunner: func() explore.Runner { return explore.NewSimulator(c) },
+		First: o.First, Seeds: o.Seeds, Jobs: o.Jobs, KeepGoing: o.KeepGoing,
+	}
+	if err := campaign.Check(); err != nil {
+		return exit.Wrap(exit.Usage, err)
 	}
 	if o.Show {
-		for seed := o.First; seed < o.First+int64(o.Seeds); seed++ {
-			sch := sp.Draw(seed)
+		for i := range int64(o.Seeds) {
+			sch := sp.Draw(o.First + i)
 			if err := w.json(sch.Scenario); err != nil {
 				return err
 			}
@@ -64,25 +69,21 @@ func Check(ctx context.Context, w IO, o CheckOptions) error {
 		return nil
 	}
 	start, shown := time.Now(), time.Now()
-	campaign := explore.Campaign{
-		Space: sp, NewRunner: func() explore.Runner { return explore.NewSimulator(c) },
-		First: o.First, Seeds: o.Seeds, Jobs: o.Jobs, KeepGoing: o.KeepGoing,
-		Progress: func(s explore.Summary) {
-			every := 10 * time.Second
-			if w.Terminal {
-				every = time.Second / 2
-			}
-			if w.Quiet || time.Since(shown) < every {
-				return
-			}
-			shown = time.Now()
-			line := fmt.Sprintf("%d of %d schedules, %.0f/s", s.Ran, s.Seeds, float64(s.Ran)/time.Since(start).Seconds())
-			if w.Terminal {
-				fmt.Fprintf(w.Err, "\r\x1b[K%s", line)
-			} else {
-				fmt.Fprintln(w.Err, line)
-			}
-		},
+	campaign.Progress = func(s explore.Summary) {
+		every := 10 * time.Second
+		if w.Terminal {
+			every = time.Second / 2
+		}
+		if w.Quiet || time.Since(shown) < every {
+			return
+		}
+		shown = time.Now()
+		line := fmt.Sprintf("%d of %d schedules, %.0f/s", s.Ran, s.Seeds, float64(s.Ran)/time.Since(start).Seconds())
+		if w.Terminal {
+			fmt.Fprintf(w.Err, "\r\x1b[K%s", line)
+		} else {
+			fmt.Fprintln(w.Err, line)
+		}
 	}
 	sum, err := campaign.Run(ctx)
 	if w.Terminal && !w.Quiet {
@@ -98,15 +99,38 @@ func Check(ctx context.Context, w IO, o CheckOptions) error {
 	} else if err := printSummary(w, sum); err != nil {
 		return err
 	}
-	if len(sum.Findings) == 0 {
+	return campaignVerdict(c, sp, &sum, o.Shrink)
+}
+
+// campaignVerdict turns the findings of a campaign into the exit of the program: the
+// worst of them decides, and each comes with the line that replays it. The first one
+// is made smaller by at most shrink runs.
+func campaignVerdict(c *scenario.Catalog, sp *explore.Space, sum *explore.Summary, shrink int) error {
+	var codes []int
+	var lines []string
+	var rev string
+	for i := range sum.Findings {
+		f := &sum.Findings[i]
+		if rev == "" {
+			rev = store.Discover("").Revision.String()
+		}
+		codes = append(codes, codeOf(f.Outcome.Verdict))
+		lines = append(lines, fmt.Sprintf("seed %d (%s): %s\nreproduce: %s   # rev %s", f.Seed, f.Strategy, f.Outcome.String(), f.ReplayLine(), rev))
+		if i == 0 && shrink > 0 {
+			lines = append(lines, shrunk(c, sp, f, shrink))
+		}
+	}
+	if n := sum.Total().Undecided; n > 0 {
+		if len(codes) == 0 {
+			codes = append(codes, exit.Undecided)
+		}
+		lines = append(lines, fmt.Sprintf("%d of %d schedules are undecided: a checker ran out of its budget", n, sum.Ran))
+	}
+	code := exit.Worst(codes)
+	if code == exit.OK {
 		return nil
 	}
-	f := &sum.Findings[0]
-	text := fmt.Sprintf("seed %d (%s): %s\nreproduce: %s   # rev %s", f.Seed, f.Strategy, f.Outcome.String(), f.ReplayLine(), store.Discover("").Revision)
-	if o.Shrink > 0 {
-		text += shrunk(c, sp, f, o.Shrink)
-	}
-	return exit.Errorf(codeOf(f.Outcome.Verdict), "%s", text)
+	return exit.Errorf(code, "%s", strings.Join(lines, "\n"))
 }
 
 // checkOne runs one schedule as the exploration would.
@@ -144,9 +168,9 @@ func shrunk(c *scenario.Catalog, sp *explore.Space, f *explore.Finding, budget i
 	sh := explore.Shrink(sp, explore.NewSimulator(c), f, budget)
 	b, err := json.Marshal(sh.Scenario)
 	if err != nil {
-		return "\n" + err.Error()
+		return err.Error()
 	}
-	return fmt.Sprintf("\nshrunk in %d runs (%s): edgebft check --scenario '%s'", sh.Runs, sh.Outcome.String(), b)
+	return fmt.Sprintf("shrunk in %d runs (%s): edgebft check --scenario '%s'", sh.Runs, sh.Outcome.String(), quotable(b))
 }
 
 func printSummary(w IO, s explore.Summary) error {
@@ -184,17 +208,43 @@ func Calibrate(w IO, o CalibrateOptions) error {
 	if !w.Quiet {
 		opt.Progress = func(round, rounds int) { fmt.Fprintf(w.Err, "round %d of %d\n", round+1, rounds) }
 	}
-	p, err := profile.Measure(opt)
-	if err != nil {
-		return exit.Wrap(exit.Invalid, err)
-	}
-	if o.Out == "" {
-		_, err = w.Out.Write(p.Encode())
-		return err
-	}
-	if err := writeNew(o.Out, p.Encode()); err != nil {
+	if err := opt.Check(); err != nil {
 		return exit.Wrap(exit.Usage, err)
 	}
-	fmt.Fprintln(w.Out, o.Out)
-	return nil
+	// The file comes first: to learn after a minute of measuring that it exists would
+	// throw the profile away.
+	var f *os.File
+	if o.Out != "" {
+		var err error
+		if f, err = createNew(o.Out); err != nil {
+			return err
+		}
+	}
+	p, err := profile.Measure(opt)
+	if err != nil {
+		err = exit.Wrap(exit.Invalid, err)
+	}
+	var text []byte
+	if err == nil {
+		text = p.Encode()
+	}
+	if f != nil {
+		err = fill(f, text, err)
+	}
+	switch {
+	case err != nil:
+		return err
+	case w.JSON:
+		return w.json(struct {
+			Name string `json:"name"`
+			File string `json:"file,omitempty"`
+			Hash string `json:"hash"`
+			Text string `json:"text"`
+		}{p.Name, o.Out, p.Hash, string(text)})
+	case f == nil:
+		_, err = w.Out.Write(text)
+	default:
+		_, err = fmt.Fprintln(w.Out, o.Out)
+	}
+	return err
 }

@@ -4,14 +4,20 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/edgebft/edgebft/experiments/exit"
+	"github.com/edgebft/edgebft/experiments/explore"
+	"github.com/edgebft/edgebft/experiments/run"
+	"github.com/edgebft/edgebft/netsim"
 )
 
 func capture() (IO, *bytes.Buffer) {
@@ -81,6 +87,25 @@ func TestTraceFilesAndTranscript(t *testing.T) {
 	}
 	err := Trace(context.Background(), w, TraceOptions{Set: set, Files: files[:1]})
 	require.Equal(t, exit.Usage, exit.Code(err), "nothing is overwritten")
+
+	// What fails leaves no file that is in the way of the next try.
+	a, b := filepath.Join(dir, "e.json"), filepath.Join(dir, "e.txt")
+	err = Trace(context.Background(), w, TraceOptions{Set: set, Files: []string{a, b}})
+	require.Equal(t, exit.Usage, exit.Code(err))
+	require.NoFileExists(t, a)
+	stopped, stop := context.WithCancel(context.Background())
+	stop()
+	require.Error(t, Trace(stopped, w, TraceOptions{Set: set, Files: []string{a}}))
+	require.NoFileExists(t, a)
+}
+
+func TestTheTranscriptHoldsNothingBack(t *testing.T) {
+	var out bytes.Buffer
+	text := &transcript{out: &out, left: 10}
+	text.Record(&netsim.Record{Kind: netsim.RecordSend})
+	require.Empty(t, out.String(), "a step comes before what it sends")
+	text.flush()
+	require.NotEmpty(t, out.String())
 }
 
 func TestCheckExploresAndShows(t *testing.T) {
@@ -94,7 +119,63 @@ func TestCheckExploresAndShows(t *testing.T) {
 	out.Reset()
 	require.NoError(t, Check(context.Background(), w, CheckOptions{Scenario: shown}))
 	require.Contains(t, out.String(), "trace hash")
-	require.Equal(t, exit.Usage, exit.Code(Check(context.Background(), w, CheckOptions{Protocol: "pbtf", Seeds: 1})))
+	for _, o := range []CheckOptions{
+		{Protocol: "pbtf", Seeds: 1},
+		{Protocol: "pbft", Seeds: 0},
+		{Protocol: "pbft", Seeds: 1, Jobs: -1},
+		{Protocol: "pbft", Seeds: 1, First: -1},
+		{Protocol: "pbft", Seeds: 10, First: math.MaxInt64 - 3},
+		{Protocol: "pbft", Seeds: 10, First: math.MaxInt64 - 3, Show: true},
+	} {
+		require.Equal(t, exit.Usage, exit.Code(Check(context.Background(), w, o)), "%+v", o)
+	}
+}
+
+// The worst finding gives the code, every one is printed, and what no checker decided
+// is no success.
+func TestAllFindingsOfACampaignCount(t *testing.T) {
+	c := run.Catalog()
+	sp, err := explore.NewSpace(c, "pbft")
+	require.NoError(t, err)
+	sum := func(undecided int, verdicts ...explore.Verdict) *explore.Summary {
+		s := &explore.Summary{Ran: 9, Strategies: []explore.Counts{{Undecided: undecided}}}
+		for i, v := range verdicts {
+			sch := sp.Draw(int64(i))
+			s.Findings = append(s.Findings, explore.Finding{Schedule: sch, Seed: sch.Seed, Outcome: explore.Outcome{Verdict: v}})
+		}
+		return s
+	}
+	err = campaignVerdict(c, sp, sum(1, explore.NoProgress, explore.Violation), 0)
+	require.Equal(t, exit.Safety, exit.Code(err))
+	require.ErrorContains(t, err, "--first-seed 0 --seeds 1")
+	require.ErrorContains(t, err, "--first-seed 1 --seeds 1")
+	require.Equal(t, exit.Liveness, exit.Code(campaignVerdict(c, sp, sum(1, explore.NoProgress), 0)))
+	require.Equal(t, exit.Undecided, exit.Code(campaignVerdict(c, sp, sum(9), 0)))
+	require.NoError(t, campaignVerdict(c, sp, sum(0), 0))
+}
+
+// Usage errors of a calibration are found before it measures, the file that it is to
+// write among them.
+func TestCalibrationBeginsWithItsInput(t *testing.T) {
+	w, _ := capture()
+	taken := filepath.Join(t.TempDir(), "pi.yaml")
+	require.NoError(t, os.WriteFile(taken, []byte("a"), 0o644))
+	for _, o := range []CalibrateOptions{{Rounds: 1}, {Name: "Pi 4"}, {Out: taken}} {
+		require.Equal(t, exit.Usage, exit.Code(Calibrate(w, o)), "%+v", o)
+	}
+}
+
+func TestReproduceLinesSurviveAShell(t *testing.T) {
+	s, err := loadScenario(run.Catalog(), "", []string{"protocol=pbft", "name=it's; rm -rf x"})
+	require.NoError(t, err)
+	line, _, _ := strings.Cut(Reproduce(s, nil), "   #")
+	out, err := exec.Command("sh", "-c", "edgebft() { printf '%s' \"$2\"; }; "+line).Output()
+	require.NoError(t, err)
+	back, err := loadScenario(run.Catalog(), string(out), nil)
+	require.NoError(t, err)
+	require.Equal(t, s.Name, back.Name)
+	require.Equal(t, s.ID(), back.ID())
+	require.Equal(t, `'it'\''s'`, shellWord("it's"))
 }
 
 func TestNothingIsOverwritten(t *testing.T) {

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -94,19 +95,30 @@ func verdict(s *scenario.Scenario, r *result.Result) error {
 		return nil
 	}
 	if state == result.Violated {
-		reason += "\nreproduce: " + Reproduce(s)
+		reason += "\nreproduce: " + Reproduce(s, nil)
 	}
 	return exit.Errorf(state.Code(), "%s", reason)
 }
 
-// Reproduce returns the one line that runs a scenario again.
-func Reproduce(s *scenario.Scenario) string {
+// Reproduce returns the one line that runs a scenario again, with the program that
+// ran it: the one that wrote m, or this one if m is nil.
+func Reproduce(s *scenario.Scenario, m *store.Manifest) string {
 	b, err := json.Marshal(s)
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("edgebft sim '%s'   # rev %s, %s, %s/%s", b, store.Discover("").Revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	rev, version, system, arch := "", runtime.Version(), runtime.GOOS, runtime.GOARCH
+	if m != nil {
+		rev, version, system, arch = m.Revision.String(), m.Build.Go, m.Build.GOOS, m.Build.GOARCH
+	} else {
+		rev = store.Discover("").Revision.String()
+	}
+	return fmt.Sprintf("edgebft sim '%s'   # rev %s, %s, %s/%s", quotable(b), rev, version, system, arch)
 }
+
+// quotable writes JSON so that it can stand between single quotes of a shell: an
+// apostrophe is possible in strings only, where JSON has another form for it.
+func quotable(text []byte) []byte { return bytes.ReplaceAll(text, []byte("'"), []byte("\\u0027")) }
 
 func printResult(w IO, r *result.Result) error {
 	if w.JSON {

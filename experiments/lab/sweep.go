@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"sort"
 	"strings"
 
 	"github.com/edgebft/edgebft/experiments/exit"
@@ -15,6 +17,7 @@ import (
 	"github.com/edgebft/edgebft/experiments/scenario"
 	"github.com/edgebft/edgebft/experiments/stats"
 	"github.com/edgebft/edgebft/experiments/store"
+	"github.com/edgebft/edgebft/experiments/strict"
 	"github.com/edgebft/edgebft/experiments/suite"
 	"github.com/edgebft/edgebft/experiments/sweep"
 
@@ -33,7 +36,9 @@ type SweepOptions struct {
 	FailFast     bool
 	// NoFigures leaves figures and report out.
 	NoFigures bool
-	Stop      *chansync.SetOnce
+	// DryRun prints the cells that would run, and runs nothing.
+	DryRun bool
+	Stop   *chansync.SetOnce
 }
 
 // opened is a suite with its store and its cells.
@@ -45,7 +50,9 @@ type opened struct {
 	env     *store.Environment
 }
 
-func openSuite(o SweepOptions, create bool) (*opened, error) {
+// openSuite reads a suite and opens its store; the directory is made only when the
+// first cell is written.
+func openSuite(o SweepOptions) (*opened, error) {
 	x := &opened{catalog: run.Catalog(), env: store.Discover("")}
 	var err error
 	if x.suite, err = suite.Load(o.Suite, o.Profile); err != nil {
@@ -54,13 +61,8 @@ func openSuite(o SweepOptions, create bool) (*opened, error) {
 	if x.cells, err = x.suite.Expand(x.catalog); err != nil {
 		return nil, exit.Wrap(exit.Usage, err)
 	}
-	dir := filepath.Join(o.Results, x.suite.Name)
-	if create {
-		x.store, err = store.Open(dir)
-	} else {
-		x.store, err = store.OpenExisting(dir)
-	}
-	return x, err
+	x.store = store.At(filepath.Join(o.Results, x.suite.Name))
+	return x, nil
 }
 
 // runner runs a cell of a suite in the simulator.
@@ -76,63 +78,140 @@ func runner(c *scenario.Catalog) sweep.Run {
 // Sweep runs what is missing of a suite, prints the table, draws the figures and
 // writes the report.
 func Sweep(ctx context.Context, w IO, o SweepOptions) error {
-	x, err := openSuite(o, true)
-	if err != nil {
-		return err
+	if o.Jobs < 0 {
+		return exit.Errorf(exit.Usage, "--jobs is %d; it must be 0 (one per core) or more", o.Jobs)
 	}
-	cfg := sweep.Config{
-		Suite: x.suite, Cells: x.cells, Store: x.store, Run: runner(x.catalog), Env: x.env, Jobs: o.Jobs, FailFast: o.FailFast,
-		Stop: o.Stop, Terminal: w.Terminal, Reproduce: func(c *suite.Cell) string { return Reproduce(c.Scenario) },
-		Estimate: func(c *suite.Cell) (float64, int64) { return run.Estimate(c.Scenario) }, Memory: x.env.Host.Usable(),
-	}
-	if !w.Quiet {
-		cfg.Stderr = w.Err
-	}
+	var shard suite.Shard
+	var rerun map[store.Status]bool
+	var err error
 	if o.Shard != "" {
-		if cfg.Shard, err = suite.ParseShard(o.Shard); err != nil {
+		if shard, err = suite.ParseShard(o.Shard); err != nil {
 			return exit.Wrap(exit.Usage, err)
 		}
 	}
 	if o.Rerun != "" {
-		if cfg.Rerun, err = sweep.ParseRerun(o.Rerun); err != nil {
+		if rerun, err = sweep.ParseRerun(o.Rerun); err != nil {
 			return exit.Wrap(exit.Usage, err)
 		}
 	}
-	rep, err := sweep.Sweep(ctx, cfg)
+	x, err := openSuite(o)
 	if err != nil {
 		return err
 	}
-	if w.JSON {
-		if err := w.json(rep.Cells); err != nil {
-			return err
-		}
-	} else if err := sweep.WriteResults(w.Out, rep); err != nil {
+	if o.DryRun {
+		return dryRun(w, x, shard, rerun)
+	}
+	if x.store, err = store.Open(x.store.Dir); err != nil {
 		return err
 	}
-	if !o.NoFigures && !rep.Interrupted && len(rep.Records) > 0 {
-		figures, written, err := draw(x, DrawOptions{Style: figure.StyleNames()[0], Formats: figure.Formats()})
-		if err != nil {
+	if err := foreign(w, x.store); err != nil {
+		return err
+	}
+	rep, err := sweep.Sweep(ctx, sweep.Config{
+		Suite: x.suite, Cells: x.cells, Store: x.store, Run: runner(x.catalog), Env: x.env, Jobs: o.Jobs, FailFast: o.FailFast,
+		Shard: shard, Rerun: rerun, Stop: o.Stop, Stderr: w.Err, Terminal: w.Terminal, Quiet: w.Quiet,
+		Reproduce: func(c *suite.Cell, m *store.Manifest) string { return Reproduce(c.Scenario, m) },
+		Estimate:  func(c *suite.Cell) (float64, int64) { return run.Estimate(c.Scenario) }, Memory: x.env.Host.Usable(),
+	})
+	if err != nil {
+		return err
+	}
+	if !w.JSON {
+		if err := sweep.WriteResults(w.Out, rep); err != nil {
 			return err
-		}
-		page := filepath.Join(x.store.Dir, "report.html")
-		if err := writeReport(x, page, figures, false); err != nil {
-			return err
-		}
-		if !w.JSON {
-			fmt.Fprintf(w.Out, "\nresults  %s\nfigures  %s (%d files)\nreport   %s\n", x.store.Dir, filepath.Join(x.store.Dir, "figures"), len(written), page)
 		}
 	}
-	if code := rep.ExitCode(); code != exit.OK {
+	code := rep.ExitCode()
+	out := swept{Store: x.store.Dir, ExitCode: code, Interrupted: rep.Interrupted, Cells: rep.Cells, Claims: claims(rep.Claims), Breaches: breaches(rep.Breaches)}
+	if !o.NoFigures && !rep.Interrupted && len(rep.Records) > 0 {
+		// What could not be drawn must not hide what the cells say: their code is
+		// the one that counts, if they have one.
+		if err := illustrate(x, &out); err != nil {
+			if code == exit.OK {
+				return err
+			}
+			fmt.Fprintln(w.Err, "edgebft: no figures:", err)
+		} else if !w.JSON {
+			fmt.Fprintf(w.Out, "\nresults  %s\nfigures  %s (%d files)\nreport   %s\n", out.Store, filepath.Join(x.store.Dir, "figures"), len(out.Figures), out.Report)
+		}
+	}
+	if w.JSON {
+		if err := w.json(out); err != nil {
+			return err
+		}
+	}
+	if code != exit.OK {
 		return exit.Errorf(code, "%s", failures(rep))
 	}
 	return nil
 }
 
+// illustrate draws the figures of a sweep and writes its report.
+func illustrate(x *opened, out *swept) error {
+	// Cells of earlier code are kept until they are asked for; the captions say so.
+	figures, written, err := draw(x, DrawOptions{Style: figure.StyleNames()[0], Formats: figure.Formats(), Mixed: true})
+	if err != nil {
+		return err
+	}
+	page := filepath.Join(x.store.Dir, "report.html")
+	if err := writeReport(x, page, figures, false); err != nil {
+		return err
+	}
+	out.Figures, out.Report = written, page
+	return nil
+}
+
+// swept is what edgebft sweep --json prints.
+type swept struct {
+	Store       string             `json:"store"`
+	ExitCode    int                `json:"exit_code"`
+	Interrupted bool               `json:"interrupted"`
+	Cells       []sweep.CellReport `json:"cells"`
+	Claims      []claim            `json:"claims"`
+	Breaches    []breach           `json:"thresholds_broken"`
+	Figures     []string           `json:"figures"`
+	Report      string             `json:"report,omitempty"`
+}
+
+type claim struct {
+	ID      string `json:"id"`
+	Verdict string `json:"verdict"`
+	Text    string `json:"text"`
+	Found   string `json:"found"`
+}
+
+type breach struct {
+	Cell  string `json:"cell"`
+	Found string `json:"found"`
+}
+
+func claims(list []stats.ClaimVerdict) []claim {
+	out := make([]claim, len(list))
+	for i, c := range list {
+		out[i] = claim{c.Claim.ID, string(c.Verdict), c.Claim.Text, c.Sentence}
+	}
+	return out
+}
+
+func breaches(list []stats.Breach) []breach {
+	out := make([]breach, len(list))
+	for i, b := range list {
+		out[i] = breach{b.Cell, b.Sentence}
+	}
+	return out
+}
+
+// failures says what is wrong with a sweep. It is printed last and also when all else
+// is quiet, so it has the lines that reproduce violations.
 func failures(rep *sweep.Report) string {
 	var bad []string
 	for _, c := range rep.Cells {
-		if c.Code != exit.OK {
-			bad = append(bad, fmt.Sprintf("%s (%s): %s", c.ID, c.Label, c.Reason))
+		if c.Code == exit.OK {
+			continue
+		}
+		bad = append(bad, fmt.Sprintf("%s (%s): %s", c.ID, c.Label, c.Reason))
+		if c.Reproduce != "" {
+			bad = append(bad, "reproduce: "+c.Reproduce)
 		}
 	}
 	for _, c := range rep.Claims {
@@ -140,8 +219,14 @@ func failures(rep *sweep.Report) string {
 			bad = append(bad, fmt.Sprintf("claim %s: %s", c.Claim.ID, c.Verdict))
 		}
 	}
-	if rep.Interrupted {
+	for _, b := range rep.Breaches {
+		bad = append(bad, "threshold broken: "+b.Sentence)
+	}
+	switch {
+	case rep.Interrupted:
 		bad = append(bad, "interrupted; run the same command again to go on")
+	case rep.Halted:
+		bad = append(bad, fmt.Sprintf("stopped at the first failure: %d of %d cells are recorded", len(rep.Cells), rep.Total))
 	}
 	if len(bad) == 0 {
 		return "not every cell passed; see the table"
@@ -149,24 +234,85 @@ func failures(rep *sweep.Report) string {
 	return strings.Join(bad, "\n")
 }
 
-// SweepStatus prints what the store has of a suite.
-func SweepStatus(w IO, o SweepOptions) error {
-	x, err := openSuite(o, true)
+// dryRun prints what a sweep would run.
+func dryRun(w IO, x *opened, shard suite.Shard, rerun map[store.Status]bool) error {
+	var cells []*suite.Cell
+	for _, c := range x.cells {
+		if shard.Has(c.ID) {
+			cells = append(cells, c)
+		}
+	}
+	list, err := sweep.Statuses(cells, x.store, x.env)
 	if err != nil {
 		return err
+	}
+	var due []*suite.Cell
+	var why []store.CellStatus
+	for i, st := range list {
+		if st.Status == store.Missing || rerun[st.Status] || st.Stale && rerun[store.Stale] {
+			due, why = append(due, cells[i]), append(why, st)
+		}
+	}
+	if w.JSON {
+		return w.json(statuses(due, why))
+	}
+	return sweep.WriteStatuses(w.Out, due, why)
+}
+
+// foreign tells of unfinished cells that this host cannot judge: their processes run
+// elsewhere, or are dead there.
+func foreign(w IO, st *store.Store) error {
+	left, err := st.Leftovers()
+	if err != nil {
+		return err
+	}
+	for _, l := range left {
+		if l.Foreign {
+			fmt.Fprintf(w.Err, "%s is being written by process %d on %s; remove it if that one is gone\n", l.Dir, l.PID, l.Host)
+		}
+	}
+	return nil
+}
+
+// status is one line of edgebft sweep status --json.
+type status struct {
+	Cell   string       `json:"cell"`
+	What   string       `json:"what"`
+	Status store.Status `json:"status"`
+	Stale  bool         `json:"stale"`
+	Reason string       `json:"reason,omitempty"`
+}
+
+func statuses(cells []*suite.Cell, list []store.CellStatus) []status {
+	out := make([]status, len(list))
+	for i, c := range list {
+		out[i] = status{c.ID, cells[i].Label(), c.Status, c.Stale, c.Reason}
+	}
+	return out
+}
+
+// SweepStatus prints what the store has of a suite: an embedded one, a file, or one
+// that is recorded under that name.
+func SweepStatus(w IO, o SweepOptions) error {
+	x, err := openSuite(o)
+	if err != nil {
+		named, e := recorded(filepath.Join(o.Results, o.Suite))
+		if e != nil || o.Profile != "" || strings.ContainsAny(o.Suite, `/\.`) {
+			return err
+		}
+		x = named
 	}
 	list, err := sweep.Statuses(x.cells, x.store, x.env)
 	if err != nil {
 		return err
 	}
-	if w.JSON {
-		return w.json(list)
-	}
-	if err := sweep.WriteStatuses(w.Out, x.cells, list); err != nil {
+	if err := foreign(w, x.store); err != nil {
 		return err
 	}
-	fmt.Fprintln(w.Out, sweep.Counts(list))
-	return nil
+	if w.JSON {
+		return w.json(statuses(x.cells, list))
+	}
+	return sweep.WriteStatuses(w.Out, x.cells, list)
 }
 
 // SweepExpand prints the cells of a suite as data.
@@ -198,7 +344,14 @@ func SweepIndex(w IO, path string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w.Out, "%d cells in %s\n", len(records), filepath.Join(st.Dir, "index.csv"))
+	index := filepath.Join(st.Dir, "index.csv")
+	if w.JSON {
+		return w.json(struct {
+			Cells int    `json:"cells"`
+			Index string `json:"index"`
+		}{len(records), index})
+	}
+	fmt.Fprintf(w.Out, "%d cells in %s\n", len(records), index)
 	return nil
 }
 
@@ -319,12 +472,31 @@ func draw(x *opened, o DrawOptions) ([]*figure.Rendered, []string, error) {
 	return rendered, written, nil
 }
 
+// stale counts the records of other code than this program.
+func stale(records []*store.Record, here store.Revision) int {
+	n := 0
+	for _, r := range records {
+		if !r.Manifest.Revision.Same(here) {
+			n++
+		}
+	}
+	return n
+}
+
 func render(x *opened, records []*store.Record, groups []*stats.Group, o DrawOptions) ([]*figure.Rendered, error) {
 	style, err := figure.FindStyle(o.Style)
 	if err != nil {
 		return nil, exit.Wrap(exit.Usage, err)
 	}
+	for _, format := range o.Formats {
+		if !slices.Contains(figure.Formats(), format) {
+			return nil, exit.Errorf(exit.Usage, "unknown format %q%s", format, strict.Suggest(format, figure.Formats()))
+		}
+	}
 	var warnings []string
+	if n := stale(records, x.env.Revision); n > 0 {
+		warnings = append(warnings, fmt.Sprintf("%d of %d results are stale: recorded by other code than this figure was drawn with (sweep --rerun stale renews them).", n, len(records)))
+	}
 	if revs := revisions(records); len(revs) > 1 {
 		if !o.Mixed {
 			return nil, exit.Errorf(exit.Usage, "the results were made by %d revisions (%s); run sweep --rerun stale, or draw with --mixed-revisions", len(revs), strings.Join(revs, ", "))
@@ -378,14 +550,62 @@ func Report(w IO, path, out string, noJS bool) error {
 	if err != nil {
 		return err
 	}
-	if out == "" {
-		out = filepath.Join(x.store.Dir, "report.html")
+	own := filepath.Join(x.store.Dir, "report.html")
+	if out == "" || same(out, own) {
+		out = own
+	} else if _, err := os.Lstat(out); err == nil {
+		return exit.Errorf(exit.Usage, "%s exists; nothing but DIR/report.html is overwritten: remove it or give another name", out)
 	}
 	if err := writeReport(x, out, nil, noJS); err != nil {
 		return err
 	}
+	if w.JSON {
+		return w.json(struct {
+			Report string `json:"report"`
+		}{out})
+	}
 	fmt.Fprintln(w.Out, out)
 	return nil
+}
+
+// same reports whether two names are of one file, as far as they say.
+func same(a, b string) bool {
+	x, err := filepath.Abs(a)
+	y, err2 := filepath.Abs(b)
+	return err == nil && err2 == nil && x == y
+}
+
+// commands returns the distinct commands that recorded the cells, as the manifests have
+// them, and then those that draw the results again.
+func commands(dir string, records []*store.Record) []string {
+	const most = 10
+	var out []string
+	seen := map[string]bool{}
+	for _, r := range records {
+		words := []string{"edgebft"}
+		for i, arg := range r.Manifest.Command {
+			if i > 0 { // the first is where the program lay
+				words = append(words, shellWord(arg))
+			}
+		}
+		if line := strings.Join(words, " "); !seen[line] {
+			seen[line] = true
+			out = append(out, line)
+		}
+	}
+	sort.Strings(out)
+	if len(out) > most {
+		out = append(out[:most], fmt.Sprintf("# and %d more; see the manifests", len(out)-most))
+	}
+	return append(out, "edgebft plot "+shellWord(dir), "edgebft report "+shellWord(dir))
+}
+
+// shellWord quotes a word where a shell would read it otherwise.
+func shellWord(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // writeReport writes the page; it draws the figures unless they are given, as SVG.
@@ -409,7 +629,7 @@ func writeReport(x *opened, out string, figures []*figure.Rendered, noJS bool) e
 	}
 	page, err := report.HTML(report.Input{
 		Suite: x.suite, Cells: x.cells, Statuses: statuses, Records: records, Groups: groups, Claims: claims, Breaches: breaches,
-		Figures: figures, NoJS: noJS, Commands: []string{"edgebft sweep " + x.suite.Name, "edgebft plot " + x.store.Dir, "edgebft report " + x.store.Dir},
+		Figures: figures, NoJS: noJS, Commands: commands(x.store.Dir, records),
 	})
 	if err != nil {
 		return err

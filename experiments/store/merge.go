@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 )
 
 // MergeReport says what a merge did.
@@ -37,11 +35,13 @@ func (s *Store) Merge(from *Store) (*MergeReport, error) {
 		}
 		here, err := s.Read(id)
 		if errors.Is(err, fs.ErrNotExist) {
-			if err := s.copyCell(there); err != nil {
-				return &rep, err
+			if err = s.copyCell(there); err == nil {
+				rep.Added = append(rep.Added, id)
+				continue
 			}
-			rep.Added = append(rep.Added, id)
-			continue
+			if errors.Is(err, ErrExists) { // by another process, a moment ago
+				here, err = s.Read(id)
+			}
 		}
 		if err != nil {
 			return &rep, err
@@ -109,9 +109,5 @@ func (s *Store) copyCell(r *Record) error {
 	if err := seal(p.dir); err != nil {
 		return errors.Join(err, p.Abort())
 	}
-	final := s.CellDir(m.Cell)
-	if err := os.Rename(p.dir, final); err != nil {
-		return errors.Join(err, p.Abort())
-	}
-	return syncDir(filepath.Dir(final))
+	return p.place()
 }

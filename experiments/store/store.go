@@ -53,12 +53,16 @@ type Store struct {
 	Now func() time.Time
 }
 
+// At returns the store of a directory that need not exist: then it holds nothing. Open
+// makes it.
+func At(dir string) *Store { return &Store{Dir: dir, Now: time.Now} }
+
 // Open opens or creates the directory of a suite.
 func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(filepath.Join(dir, cellsDir), 0o755); err != nil {
 		return nil, fmt.Errorf("result store: %w", err)
 	}
-	return &Store{Dir: dir, Now: time.Now}, nil
+	return At(dir), nil
 }
 
 // OpenExisting opens a directory that must already hold results. path may also
@@ -72,7 +76,7 @@ func OpenExisting(path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{Dir: real, Now: time.Now}, nil
+	return At(real), nil
 }
 
 // Name is the name of the suite.
@@ -125,11 +129,13 @@ func (s *Store) Begin(m *Manifest) (*Pending, error) {
 	if _, err := rand.Read(r[:]); err != nil {
 		return nil, err
 	}
-	p := &Pending{store: s, dir: filepath.Join(s.Dir, cellsDir, tmpPrefix+hex.EncodeToString(r[:])), Manifest: m}
 	m.State, m.Reason = "running", ""
 	m.StartUTC = s.Now().UTC().Format(time.RFC3339Nano)
 	m.PID = os.Getpid()
 	m.HostName, _ = os.Hostname()
+	// The name says who writes it, because there is a moment before the manifest does.
+	name := fmt.Sprintf("%s%d-%x-%s", tmpPrefix, m.PID, r, m.HostName)
+	p := &Pending{store: s, dir: filepath.Join(s.Dir, cellsDir, name), Manifest: m}
 	if err := os.Mkdir(p.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("result store: %w", err)
 	}
@@ -176,8 +182,9 @@ func (p *Pending) Commit(out *result.Outcome, state result.State, reason string,
 			return err
 		}
 	}
-	if err := p.write(ManifestFile, m.encode()); err != nil {
-		return err
+	// Never truncated: another process may look at it at any time.
+	if err := Replace(filepath.Join(p.dir, ManifestFile), m.encode()); err != nil {
+		return fmt.Errorf("result store: %w", err)
 	}
 	if err := seal(p.dir); err != nil {
 		return err
@@ -187,11 +194,23 @@ func (p *Pending) Commit(out *result.Outcome, state result.State, reason string,
 		if !replace {
 			return errors.Join(ErrExists, p.Abort())
 		}
-		if err := p.store.supersede(final, m.Cell); err != nil {
+		// Gone by now is as good: another process replaces it too.
+		if err := p.store.supersede(final, m.Cell); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	if err := os.Rename(p.dir, final); err != nil {
+	return p.place()
+}
+
+// place moves the finished directory to its name. A cell that another process put there
+// in the meantime stays, and is ErrExists.
+func (p *Pending) place() error {
+	final := p.store.CellDir(p.Manifest.Cell)
+	err := os.Rename(p.dir, final)
+	switch {
+	case errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.ENOTEMPTY):
+		return errors.Join(ErrExists, p.Abort())
+	case err != nil:
 		return fmt.Errorf("result store: %w", err)
 	}
 	return syncDir(filepath.Dir(final))
@@ -337,39 +356,60 @@ func syncDir(path string) error {
 
 // Leftover is a cell that a process did not finish.
 type Leftover struct {
+	// Cell is "" if the process had not come to the manifest.
 	Dir, Cell string
-	// Alive says that the process that writes it still runs, as far as can be
-	// seen from here: a process of another host counts as alive.
-	Alive bool
+	// Host and PID name the process that writes it.
+	Host string
+	PID  int
+	// Foreign says that it is a process of another host. Alive says that it still
+	// runs, as far as can be seen from here: a foreign one counts as alive.
+	Foreign, Alive bool
 }
 
 // Leftovers lists the unfinished cells.
 func (s *Store) Leftovers() ([]Leftover, error) {
 	entries, err := os.ReadDir(filepath.Join(s.Dir, cellsDir))
 	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
 		return nil, err
 	}
 	host, _ := os.Hostname()
 	var out []Leftover
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), tmpPrefix) {
+		l, ok := writer(e.Name())
+		if !ok {
 			continue
 		}
-		l := Leftover{Dir: filepath.Join(s.Dir, cellsDir, e.Name())}
+		l.Dir = filepath.Join(s.Dir, cellsDir, e.Name())
 		if data, err := os.ReadFile(filepath.Join(l.Dir, ManifestFile)); err == nil {
 			if m, err := decodeManifest(data); err == nil {
 				l.Cell = m.Cell
-				l.Alive = m.HostName != host || m.PID > 0 && processAlive(m.PID)
 			}
 		}
+		l.Foreign = l.PID > 0 && l.Host != host
+		l.Alive = l.Foreign || processAlive(l.PID)
 		out = append(out, l)
 	}
 	return out, nil
 }
 
+// writer reads the name of a temporary directory.
+func writer(name string) (l Leftover, ok bool) {
+	rest, ok := strings.CutPrefix(name, tmpPrefix)
+	if !ok {
+		return l, false
+	}
+	pid, rest, _ := strings.Cut(rest, "-")
+	_, l.Host, _ = strings.Cut(rest, "-")
+	l.PID, _ = strconv.Atoi(pid)
+	return l, true
+}
+
 func processAlive(pid int) bool {
 	err := syscall.Kill(pid, 0)
-	return err == nil || errors.Is(err, syscall.EPERM)
+	return pid > 0 && (err == nil || errors.Is(err, syscall.EPERM))
 }
 
 // RemoveDead removes the unfinished cells of dead processes and says how many.

@@ -175,12 +175,24 @@ func TestLeftovers(t *testing.T) {
 	require.NoError(t, err)
 	left, err := st.Leftovers()
 	require.NoError(t, err)
-	require.Equal(t, []Leftover{{Dir: p.Dir(), Cell: s.ID(), Alive: true}}, left)
+	host, err := os.Hostname()
+	require.NoError(t, err)
+	require.Equal(t, []Leftover{{Dir: p.Dir(), Cell: s.ID(), Host: host, PID: os.Getpid(), Alive: true}}, left)
+	// A process that has made its directory and not yet its manifest is alive too.
+	require.NoError(t, os.Remove(filepath.Join(p.Dir(), ManifestFile)))
 	n, err := st.RemoveDead()
 	require.NoError(t, err)
 	require.Zero(t, n)
-	p.Manifest.PID = 1 << 30 // no such process
-	require.NoError(t, p.write(ManifestFile, p.Manifest.encode()))
+	// One of another host is never removed from here, and always told of.
+	away := filepath.Join(st.Dir, cellsDir, tmpPrefix+"1073741824-00-else-where")
+	require.NoError(t, os.Rename(p.Dir(), away))
+	left, err = st.Leftovers()
+	require.NoError(t, err)
+	require.Equal(t, []Leftover{{Dir: away, Host: "else-where", PID: 1 << 30, Foreign: true, Alive: true}}, left)
+	n, err = st.RemoveDead()
+	require.NoError(t, err)
+	require.Zero(t, n)
+	require.NoError(t, os.Rename(away, filepath.Join(st.Dir, cellsDir, tmpPrefix+"1073741824-00-"+host))) // no such process
 	n, err = st.RemoveDead()
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
@@ -324,4 +336,34 @@ func TestScenarioMustStillHashTheSame(t *testing.T) {
 	var damaged *CorruptError
 	require.True(t, errors.As(err, &damaged))
 	require.ErrorContains(t, err, "a file it names, a default or an option has changed")
+}
+
+// Two processes may run one cell: the first to commit wins, also where both looked
+// before either had moved its directory.
+func TestTheSecondToCommitGivesWay(t *testing.T) {
+	st, s := open(t), cell(t, "protocol: alpha")
+	p, err := st.Begin(NewManifest(s, "suite", nil, env))
+	require.NoError(t, err)
+	q, err := st.Begin(NewManifest(s, "suite", nil, env))
+	require.NoError(t, err)
+	out, err := testrun.Run(context.Background(), s)
+	require.NoError(t, err)
+	require.NoError(t, p.Commit(out, result.OK, "", false))
+	require.NoError(t, q.writeOutcome(out))
+	require.NoError(t, seal(q.Dir()))
+	require.ErrorIs(t, q.place(), ErrExists)
+	require.NoDirExists(t, q.Dir())
+	_, err = st.Read(s.ID())
+	require.NoError(t, err)
+}
+
+func TestAStoreThatIsOnlyLookedAtIsNotMade(t *testing.T) {
+	st := At(filepath.Join(t.TempDir(), "suite"))
+	c, err := st.Status("0123456789ab", "", env.Revision)
+	require.NoError(t, err)
+	require.Equal(t, Missing, c.Status)
+	left, err := st.Leftovers()
+	require.NoError(t, err)
+	require.Empty(t, left)
+	require.NoDirExists(t, st.Dir)
 }

@@ -24,6 +24,7 @@ type progress struct {
 	name    string
 	total   int
 	w       io.Writer
+	quiet   bool
 	bar     *progressbar.ProgressBar
 	started time.Time
 
@@ -35,18 +36,18 @@ type progress struct {
 	stopped            sync.WaitGroup
 }
 
-func newProgress(name string, total int, w io.Writer, terminal bool) *progress {
-	p := &progress{name: name, total: total, w: w, started: time.Now(), quit: make(chan struct{})}
+func newProgress(name string, total int, w io.Writer, terminal, quiet bool) *progress {
+	p := &progress{name: name, total: total, w: w, quiet: quiet || w == io.Discard, started: time.Now(), quit: make(chan struct{})}
 	p.bar = progressbar.NewOptions(total,
 		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetVisibility(terminal),
+		progressbar.OptionSetVisibility(terminal && !p.quiet),
 		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionSetWidth(20),
 		progressbar.OptionShowCount(),
 		progressbar.OptionSetDescription(name),
 		progressbar.OptionClearOnFinish(),
 	)
-	if !terminal && w != io.Discard {
+	if !terminal && !p.quiet {
 		p.stopped.Add(1)
 		go p.plain()
 	}
@@ -131,7 +132,9 @@ func (p *progress) finish() {
 	defer p.mu.Unlock()
 	_ = p.bar.Finish()
 	p.current = ""
-	fmt.Fprintln(p.w, p.line())
+	if !p.quiet {
+		fmt.Fprintln(p.w, p.line())
+	}
 }
 
 // NotifyInterrupt sets stop on the first SIGINT or SIGTERM. A second one kills

@@ -36,7 +36,7 @@ type Config struct {
 	Store *store.Store
 	Run   Run
 	Env   *store.Environment
-	// Jobs is how many cells run at once; 0 means one per core.
+	// Jobs is how many cells run at once; 0 means as many as GOMAXPROCS allows.
 	Jobs int
 	// Estimate forecasts the work and the memory (bytes) of a cell; it may be nil.
 	// Cells with the most work start first, so that the last ones end together.
@@ -52,11 +52,13 @@ type Config struct {
 	// Stop is set to interrupt the sweep, for example by NotifyInterrupt.
 	Stop *chansync.SetOnce
 	// Stderr gets progress and failures; nil is silent. Terminal says that it is
-	// one.
+	// one. Quiet leaves the progress out; failures are reported all the same.
 	Stderr   io.Writer
 	Terminal bool
-	// Reproduce returns the command line that repeats a cell; it may be nil.
-	Reproduce func(*suite.Cell) string
+	Quiet    bool
+	// Reproduce returns the command line that repeats a cell, made by the program
+	// that the manifest describes; it may be nil.
+	Reproduce func(*suite.Cell, *store.Manifest) string
 	Gates     *stats.Gates
 }
 
@@ -100,12 +102,18 @@ func ParseRerun(text string) (map[store.Status]bool, error) {
 
 // CellReport is what became of one cell.
 type CellReport struct {
-	ID, Label string
-	State     result.State
-	Reason    string
-	Code      int
-	// Ran is false if the cell was already recorded.
-	Ran bool
+	ID     string       `json:"cell"`
+	Label  string       `json:"what"`
+	State  result.State `json:"state"`
+	Reason string       `json:"reason,omitempty"`
+	Code   int          `json:"exit_code"`
+	// Ran is false if the cell was already recorded; a search ran if one of its
+	// probes did.
+	Ran bool `json:"ran"`
+	// Probe is the cell of a search that gave the search its state.
+	Probe string `json:"probe,omitempty"`
+	// Reproduce is the command line that shows a violation again.
+	Reproduce string `json:"reproduce,omitempty"`
 }
 
 // Report is what became of a sweep.
@@ -120,6 +128,8 @@ type Report struct {
 	Groups   []*stats.Group
 	Claims   []stats.ClaimVerdict
 	Breaches []stats.Breach
+	// Halted says that FailFast ended the sweep before all cells had run.
+	Halted bool
 	// Removed counts the unfinished cells of dead processes that were removed.
 	Removed int
 }
@@ -166,7 +176,7 @@ type sweeper struct {
 // run; failing cells are in the report.
 func Sweep(ctx context.Context, cfg Config) (*Report, error) {
 	if cfg.Jobs <= 0 {
-		cfg.Jobs = runtime.NumCPU()
+		cfg.Jobs = runtime.GOMAXPROCS(0)
 	}
 	if cfg.Stderr == nil {
 		cfg.Stderr = io.Discard
@@ -218,7 +228,7 @@ func Sweep(ctx context.Context, cfg Config) (*Report, error) {
 		case <-ctx.Done():
 		}
 	}()
-	s.progress = newProgress(cfg.Suite.Name, len(cells), cfg.Stderr, cfg.Terminal)
+	s.progress = newProgress(cfg.Suite.Name, len(cells), cfg.Stderr, cfg.Terminal, cfg.Quiet)
 	err = s.all(s.longestFirst(cells))
 	s.progress.finish()
 	cancel()
@@ -231,6 +241,7 @@ func Sweep(ctx context.Context, cfg Config) (*Report, error) {
 			rep.Cells = append(rep.Cells, r)
 		}
 	}
+	rep.Halted = len(rep.Cells) < rep.Total && s.halted
 	rep.Interrupted = len(rep.Cells) < rep.Total && !s.halted
 	if rep.Records, err = s.Store.WriteIndex(); err != nil {
 		return nil, err
@@ -251,7 +262,7 @@ func Sweep(ctx context.Context, cfg Config) (*Report, error) {
 	if rep.Groups, err = stats.Groups(mine); err != nil {
 		return nil, err
 	}
-	if !rep.Interrupted && cfg.Shard.N <= 1 {
+	if !rep.Interrupted && !rep.Halted && cfg.Shard.N <= 1 {
 		rep.Claims, rep.Breaches, err = stats.Evaluate(cfg.Suite, rep.Groups)
 	}
 	return rep, err
@@ -313,10 +324,11 @@ func (s *sweeper) cell(c *suite.Cell) error {
 		if err != nil {
 			return err
 		}
-		s.done(c, r)
+		s.done(r, r.Ran)
 		return nil
 	}
 	var worst CellReport
+	ran, last := false, ""
 	knee, err := Search(*c.Auto, func(rate strict.Rate) (bool, error) {
 		probe, err := c.At(rate)
 		if err != nil {
@@ -326,6 +338,7 @@ func (s *sweeper) cell(c *suite.Cell) error {
 		if err != nil {
 			return false, err
 		}
+		ran, last = ran || r.Ran, r.ID
 		if r.Code != exit.OK && r.State != result.Invalid && (worst.ID == "" || exit.Worst([]int{r.Code, worst.Code}) == r.Code) {
 			worst = r
 		}
@@ -338,14 +351,16 @@ func (s *sweeper) cell(c *suite.Cell) error {
 	if err != nil {
 		return err
 	}
-	r := CellReport{ID: c.ID, Label: c.Label(), State: result.OK, Ran: true, Reason: "knee at " + knee.String()}
+	r := CellReport{ID: c.ID, Label: c.Label(), State: result.OK, Ran: ran, Reason: "knee at " + knee.String()}
 	if worst.ID != "" {
 		r.State, r.Reason, r.Code = worst.State, worst.Reason, worst.Code
+		r.Probe, r.Reproduce = worst.ID, worst.Reproduce
+		ran = worst.Ran
 	} else if knee == 0 {
-		r.State, r.Code = result.NoProgress, exit.Liveness
+		r.State, r.Code, r.Probe = result.NoProgress, exit.Liveness, last
 		r.Reason = fmt.Sprintf("no rate down to 1/s keeps %s at or below %s", c.Auto.Metric, c.Auto.Cap)
 	}
-	s.done(c, r)
+	s.done(r, ran)
 	return nil
 }
 
@@ -377,7 +392,7 @@ func (s *sweeper) one(c *suite.Cell) (CellReport, error) {
 			return CellReport{ID: c.ID, Label: c.Label(), State: result.Failed, Reason: st.Reason, Code: exit.Incomplete}, nil
 		}
 		state := result.State(st.Record.Manifest.State)
-		return CellReport{ID: c.ID, Label: c.Label(), State: state, Reason: st.Record.Manifest.Reason, Code: state.Code()}, nil
+		return s.judged(c, CellReport{State: state, Reason: st.Record.Manifest.Reason}, st.Record.Manifest), nil
 	}
 	if s.memory != nil {
 		_, need := s.Estimate(c)
@@ -399,7 +414,7 @@ func (s *sweeper) one(c *suite.Cell) (CellReport, error) {
 	if s.ctx.Err() != nil && runErr != nil {
 		return CellReport{}, errors.Join(context.Canceled, p.Abort())
 	}
-	r := CellReport{ID: c.ID, Label: c.Label(), Ran: true}
+	r := CellReport{Ran: true}
 	if runErr != nil {
 		r.State, r.Reason = result.Failed, runErr.Error()
 		out = &result.Outcome{Attachments: []result.Attachment{{Name: "logs/error.log", Data: []byte(longReason(runErr))}}}
@@ -407,13 +422,22 @@ func (s *sweeper) one(c *suite.Cell) (CellReport, error) {
 		stats.Judge(out, *s.Gates)
 		r.State, r.Reason = out.Result.Judge()
 	}
-	r.Code = r.State.Code()
+	r = s.judged(c, r, m)
 	err = p.Commit(out, r.State, r.Reason, replace)
 	if errors.Is(err, store.ErrExists) {
 		// Another process was faster; its result is as good as ours.
 		err = nil
 	}
 	return r, err
+}
+
+// judged completes the report of a cell whose state is known.
+func (s *sweeper) judged(c *suite.Cell, r CellReport, m *store.Manifest) CellReport {
+	r.ID, r.Label, r.Code = c.ID, c.Label(), r.State.Code()
+	if r.State == result.Violated && s.Reproduce != nil {
+		r.Reproduce = s.Reproduce(c, m)
+	}
+	return r
 }
 
 // panicError keeps the stack of a run that panicked.
@@ -445,23 +469,28 @@ func (s *sweeper) guarded(c *suite.Cell) (out *result.Outcome, err error) {
 	return out, err
 }
 
-// done notes a cell, and reports it at once if something is wrong with it.
-func (s *sweeper) done(c *suite.Cell, r CellReport) {
+// done notes a cell, and reports it at once if something is wrong with it. fresh
+// says that what is wrong was found now: only that stops a sweep that is to fail
+// fast, or one old failure would stop every attempt to go on.
+func (s *sweeper) done(r CellReport, fresh bool) {
 	s.mu.Lock()
-	s.reports[c.ID] = r
+	s.reports[r.ID] = r
 	s.mu.Unlock()
 	var line string
 	if r.State != result.OK {
 		line = fmt.Sprintf("cell %s (%s): %s: %s\n", r.ID, r.Label, r.State, r.Reason)
-		if r.Ran && c.Auto == nil {
+		switch {
+		case r.Probe != "":
+			line += "  files: " + s.Store.CellDir(r.Probe) + "\n"
+		case r.Ran:
 			line += "  files: " + s.Store.CellDir(r.ID) + "\n"
 		}
-		if s.Reproduce != nil && r.State == result.Violated && c.Auto == nil {
-			line += "  reproduce: " + s.Reproduce(c) + "\n"
+		if r.Reproduce != "" {
+			line += "  reproduce: " + r.Reproduce + "\n"
 		}
 	}
 	s.progress.cell(r, line)
-	if r.State != result.OK && s.FailFast {
+	if r.State != result.OK && fresh && s.FailFast {
 		s.mu.Lock()
 		s.halted = true
 		s.mu.Unlock()

@@ -236,7 +236,9 @@ func TestBadCellsAreReportedAtOnceAndKept(t *testing.T) {
 	}
 	cfg := config(t, few, dir, bad)
 	cfg.Stderr, cfg.Jobs = &buf, 1
-	cfg.Reproduce = func(c *suite.Cell) string { return fmt.Sprintf("edgebft sim x --seed %d", c.Scenario.Seed) }
+	cfg.Reproduce = func(c *suite.Cell, _ *store.Manifest) string {
+		return fmt.Sprintf("edgebft sim x --seed %d", c.Scenario.Seed)
+	}
 	rep, err := Sweep(context.Background(), cfg)
 	require.NoError(t, err)
 	require.Equal(t, exit.Safety, rep.ExitCode(), "the first of 3, 5, 7, 4, 6")
@@ -250,10 +252,15 @@ func TestBadCellsAreReportedAtOnceAndKept(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(log), "sweep_test.go", "the stack is kept")
 
-	// Nothing is run again by itself.
-	_, err = Sweep(context.Background(), config(t, few, dir, bad))
+	// Nothing is run again by itself; quiet hides the progress, never a violation.
+	buf.Reset()
+	cfg.Quiet = true
+	rep, err = Sweep(context.Background(), cfg)
 	require.NoError(t, err)
 	require.EqualValues(t, 6, calls.Load())
+	require.Equal(t, "edgebft sim x --seed 3", rep.Cells[2].Reproduce)
+	require.Contains(t, buf.String(), "reproduce: edgebft sim x --seed 3")
+	require.NotContains(t, buf.String(), "6/6 cells")
 
 	// Only what is asked for is.
 	cfg = config(t, few, dir, run)
@@ -330,6 +337,54 @@ func TestFailFast(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, rep.Cells, 1)
 	require.Equal(t, exit.Incomplete, rep.ExitCode())
+	require.True(t, rep.Halted)
+
+	// A failure that is on record does not stop the next attempt, and claims are judged
+	// over whole suites only.
+	cfg = config(t, few+"\nclaims: [{id: C, text: x, check: {value: latency_p99, max: 1}}]\n", cfg.Store.Dir, func(ctx context.Context, c *suite.Cell) (*result.Outcome, error) {
+		if c.Scenario.Seed == 4 {
+			return nil, errors.New("boom")
+		}
+		return run(ctx, c)
+	})
+	cfg.FailFast, cfg.Jobs = true, 1
+	rep, err = Sweep(context.Background(), cfg)
+	require.NoError(t, err)
+	require.Len(t, rep.Cells, 4)
+	require.Empty(t, rep.Claims)
+	rep, err = Sweep(context.Background(), cfg)
+	require.NoError(t, err)
+	require.Len(t, rep.Cells, 6)
+	require.Len(t, rep.Claims, 1)
+}
+
+// A violation that a search meets is reported with the probe that has it, and with the
+// line that repeats that probe.
+func TestASearchReproducesItsProbe(t *testing.T) {
+	text := `
+suite: knee
+base: {protocol: alpha, workload: {kind: open, timeout: 1s}, window: {warmup: 100ms, measure: 1s}}
+matrix: {workload.rate: [auto]}
+auto: {cap: 20ms, metric: latency_p99, from: 1k/s, to: 2k/s}
+`
+	var buf bytes.Buffer
+	cfg := config(t, text, filepath.Join(t.TempDir(), "knee"), func(ctx context.Context, c *suite.Cell) (*result.Outcome, error) {
+		out, err := run(ctx, c)
+		if c.Scenario.Workload.Rate == 2000*second {
+			out.Result.Safety.Agreement = result.Fail
+		}
+		return out, err
+	})
+	cfg.Stderr, cfg.Quiet = &buf, true
+	cfg.Reproduce = func(c *suite.Cell, m *store.Manifest) string { return c.ID + " " + m.Revision.Commit }
+	rep, err := Sweep(context.Background(), cfg)
+	require.NoError(t, err)
+	require.Equal(t, exit.Safety, rep.ExitCode())
+	r := rep.Cells[0]
+	require.NotEqual(t, r.ID, r.Probe)
+	require.Equal(t, r.Probe+" abc", r.Reproduce)
+	require.Contains(t, buf.String(), "files: "+cfg.Store.CellDir(r.Probe))
+	require.Contains(t, buf.String(), "reproduce: "+r.Reproduce)
 }
 
 func TestJobsAndMemoryBoundWhatRunsAtOnce(t *testing.T) {

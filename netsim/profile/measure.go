@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/edgebft/edgebft/netsim/strict"
 	"github.com/edgebft/edgebft/protocols"
 )
 
@@ -41,6 +42,18 @@ type Options struct {
 	Snapshot func(size int)
 }
 
+// Check reports what is wrong with the options: what Measure would refuse before or,
+// as the name, only after it has measured.
+func (o *Options) Check() error {
+	if o.Rounds != 0 && o.Rounds < 3 {
+		return fmt.Errorf("calibration wants at least 3 rounds, not %d", o.Rounds)
+	}
+	if o.Name != "" && !strict.IsName(o.Name) {
+		return fmt.Errorf("the profile cannot be called %q; a name has up to 64 lower-case letters, digits, '.', '_' or '-'", o.Name)
+	}
+	return nil
+}
+
 // Measure measures this host: hashing, MACs and signatures as package auth makes
 // them, socket work over loopback TCP, making records durable in Dir, and
 // handing a message or a timer to a trivial handler.
@@ -56,6 +69,9 @@ type Options struct {
 // Loopback has no network interface and few interrupts: the socket figures are a
 // lower bound. TLS is not in them.
 func Measure(o Options) (*Profile, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
 	if o.Name == "" {
 		o.Name = "calibrated"
 	}
@@ -64,9 +80,6 @@ func Measure(o Options) (*Profile, error) {
 	}
 	if o.Rounds == 0 {
 		o.Rounds = 7
-	}
-	if o.Rounds < 3 {
-		return nil, fmt.Errorf("calibration wants at least 3 rounds, not %d", o.Rounds)
 	}
 	if o.Slice <= 0 {
 		o.Slice = 20 * time.Millisecond

@@ -307,6 +307,9 @@ func (v Value) OneOf(allowed ...string) string {
 
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
+// IsName reports whether a text is a name as Value.Name reads it.
+func IsName(s string) bool { return nameForm.MatchString(s) }
+
 // Name reads a name: lower-case letters, digits, '.', '_' and '-', at most 64.
 func (v Value) Name() string {
 	s := v.Text()
