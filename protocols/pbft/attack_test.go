@@ -352,3 +352,190 @@ func TestRecoveredReplicaIsNotBoundByItsFormerLife(t *testing.T) {
 	s.lost = nil
 	s.agree()
 }
+
+// A null request that NEW-VIEW put into a gap is decided like any other: the number
+// of its slot must not be given to something else by the next view, even if nothing
+// above it is prepared.
+func TestDecidedNullIsKept(t *testing.T) {
+	s := newScript(t, 4, 1, nil, 0)
+	gap := propose(0, 2, request(1, 1, 4))
+	s.send(0, gap, 1) // slot 1 stays empty
+	s.run()
+	// View 1 begins with VIEW-CHANGEs of 0, 1 and 2; 0 pretends to have slot 2
+	// prepared, so slot 1 becomes null. The batch of slot 2 reaches nobody, and the
+	// COMMITs for slot 1 only 3.
+	s.lost = func(p packet) bool {
+		switch m := p.m.(type) {
+		case *ViewChange:
+			return p.from == 3 && p.to == 1
+		case *Commit:
+			return p.to != 3
+		case *Batch:
+			return m != nil
+		}
+		return false
+	}
+	s.suspect(1, 2, 3)
+	lie := &ViewChange{
+		View: 1, Replica: 0, Checkpoints: []CheckpointEntry{{0, s.o(1).hDigest}},
+		Prepared: []Entry{{2, gap.Digest, 0}}, PrePrepared: []Entry{{2, gap.Digest, 0}},
+	}
+	s.send(0, lie, 1, 2, 3)
+	s.run()
+	require.Equal(t, []Chosen{{Seq: 1}, {2, gap.Digest}}, s.o(3).newView.Chosen)
+	require.Equal(t, []protocols.Digest{{}}, s.actors[3].slots, "3 alone has decided the null request")
+	require.Empty(t, s.actors[1].slots)
+
+	// View 2 begins without 0.
+	s.lost = nil
+	s.suspect(1, 2, 3)
+	s.run()
+	s.ask(request(2, 1, 4), 1, 2, 3)
+	s.run()
+	s.pass(time.Second)
+	for id := protocols.NodeID(1); id < 4; id++ {
+		require.NotEmpty(t, s.actors[id].executed, "replica %d", id)
+	}
+	s.agree()
+}
+
+// Made-up VIEW-CHANGEs behind NEW-VIEWs of views far ahead are not kept.
+func TestCopiesOfFarViewsAreNotKept(t *testing.T) {
+	s := newScript(t, 4, 1, nil, 3)
+	o := s.o(1)
+	for k := range uint64(500) {
+		nv := &NewView{View: 4*k + 7}
+		var copies []*ViewChangeCopy
+		for i := range protocols.NodeID(4) {
+			c := &ViewChangeCopy{ViewChange{View: nv.View, Replica: i, Checkpoints: []CheckpointEntry{{}}}}
+			copies = append(copies, c)
+			nv.ViewChanges = append(nv.ViewChanges, ViewChangeRef{i, o.digestOf(&c.ViewChange)})
+		}
+		s.send(3, nv, 1)
+		for _, c := range copies {
+			s.send(3, c, 1)
+		}
+	}
+	s.run()
+	require.Empty(t, o.copies)
+}
+
+// One vote of a liar for a slot that nobody proposed keeps nobody awake.
+func TestStrayVotesKeepNobodyAwake(t *testing.T) {
+	s := newScript(t, 4, 1, nil, 3)
+	last := uint64(s.o(0).cfg.Window)
+	s.send(3, &Prepare{0, last, dg(1)}, 0, 1, 2)
+	s.send(3, &Commit{0, last - 1, dg(1)}, 0, 1, 2)
+	s.run()
+	s.pass(time.Second)
+	before := len(s.actors[3].inbox)
+	s.pass(10 * time.Second)
+	require.Len(t, s.actors[3].inbox, before, "an idle cluster still talks")
+}
+
+// A primary that orders one executed request again and again makes no progress,
+// whatever the fairness option says.
+func TestReplayedRequestIsNoProgress(t *testing.T) {
+	s := newScript(t, 4, 1, map[string]int64{"fairness": 0, "checkpoint": 64}, 0)
+	old, waiting := request(1, 1, 4), request(2, 1, 4)
+	order := func(n uint64) {
+		m := propose(0, n, old)
+		s.send(0, m, 1, 2, 3)
+		s.run()
+	}
+	order(1)
+	require.Len(t, s.actors[1].executed, 1)
+	s.ask(signed(waiting), 1, 2, 3)
+	for n := range uint64(12) {
+		order(n + 2)
+		s.pass(250 * time.Millisecond)
+	}
+	for id := protocols.NodeID(1); id < 4; id++ {
+		require.Contains(t, s.actors[id].executed, waiting.Key(), "replica %d", id)
+	}
+}
+
+// A replica that left one view too many, since the NEW-VIEW did not reach it, still
+// learns what is decided in the view that the others are in.
+func TestOvershootingReplicaFollows(t *testing.T) {
+	s := newScript(t, 4, 1, nil)
+	s.lost = func(p packet) bool {
+		_, ok := p.m.(*NewView)
+		return ok && p.to == 3
+	}
+	s.suspect(0, 1, 2, 3)
+	s.wave()
+	s.wave()
+	s.suspect(3)
+	s.run()
+	require.Equal(t, uint64(2), s.o(3).view)
+	require.True(t, s.o(1).active && s.o(1).view == 1)
+	for ts := range uint64(3) {
+		s.ask(request(1, ts+1, 4), 0, 1, 2)
+		s.run()
+	}
+	s.pass(2 * time.Second)
+	require.Len(t, s.actors[0].executed, 3)
+	require.Len(t, s.actors[3].executed, 3)
+	require.Equal(t, uint64(2), s.o(3).view, "what it has announced stands")
+	s.agree()
+}
+
+// A VIEW-CHANGE is repeated to those that lack the view, ever more rarely.
+func TestViewChangeIsRepeatedWithBackOff(t *testing.T) {
+	s := newScript(t, 4, 1, nil, 1)
+	count := 0 // twice each: when it is written down and when it is delivered
+	s.lost = func(p packet) bool {
+		if m, ok := p.m.(*ViewChange); ok && p.from == 0 && p.to == 2 && m.View == 1 {
+			count++
+		}
+		return false
+	}
+	s.suspect(0, 2, 3)
+	s.pass(1900 * time.Millisecond) // the primary of view 1 is silent; its time ends after 2 s
+	require.Equal(t, uint64(1), s.o(0).view)
+	require.Greater(t, count/2, 1, "it may have been lost")
+	require.LessOrEqual(t, count/2, 5)
+}
+
+// Asking for large answers costs the asker little: the answers are limited.
+func TestAnswersAreLimited(t *testing.T) {
+	s := newScript(t, 4, 1, map[string]int64{"batch_bytes": 1 << 16}, 3)
+	r := request(1, 1, 4)
+	r.Op = make([]byte, 40_000)
+	m := propose(0, 1, r)
+	s.ask(r, 0)
+	s.run()
+	require.Len(t, s.actors[1].executed, 1)
+	ask := func() (answers int) {
+		s.actors[3].inbox = nil
+		for range 100 {
+			s.send(3, &FetchBatch{m.Digest}, 1)
+		}
+		s.run()
+		for _, p := range s.actors[3].inbox {
+			if _, ok := p.m.(*Batch); ok {
+				answers++
+			}
+		}
+		return answers
+	}
+	require.Equal(t, 1, ask())
+	s.pass(time.Second)
+	require.Equal(t, 1, ask(), "somebody who comes again is served")
+}
+
+// Q holds many small batches per slot, and of large ones no more than before.
+func TestQIsBoundedByBytes(t *testing.T) {
+	for _, c := range []struct{ size, want int }{{10, 32}, {1000, minTracked}} {
+		s := &slot{seq: 1}
+		for v := range uint64(100) {
+			d := dg(byte(v + 1))
+			s.keepBody(d, []protocols.Request{{Op: make([]byte, c.size)}})
+			s.prePrepared(d, v, 32, 2000)
+		}
+		require.Len(t, s.q, c.want)
+		require.Len(t, s.bodies, c.want)
+		require.Equal(t, uint64(99), s.q[len(s.q)-1].View)
+	}
+}

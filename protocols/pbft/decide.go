@@ -27,22 +27,23 @@ type decision struct {
 //   - The null request is chosen if quorum messages with h < n have nothing in P
 //     at n.
 //
-// Trailing null requests are left out.
+// Null requests behind the last slot that was chosen from P are left out: nobody
+// has prepared anything there. One that was prepared stays, for it may be decided.
 func decide(s []*ViewChange, quorum, weak, window int) (decision, bool) {
 	var d decision
 	if len(s) < quorum || !chooseCheckpoint(s, quorum, weak, &d) {
 		return d, false
 	}
+	end := 0
 	for n := d.stable + 1; n <= d.stable+uint64(window); n++ {
-		c, ok := chooseSlot(s, n, quorum, weak)
+		c, prepared, ok := chooseSlot(s, n, quorum, weak)
 		if !ok {
 			return d, false
 		}
 		d.chosen = append(d.chosen, c)
-	}
-	end := len(d.chosen)
-	for end > 0 && d.chosen[end-1].Digest.IsZero() {
-		end--
+		if prepared {
+			end = len(d.chosen)
+		}
 	}
 	if d.chosen = d.chosen[:end]; end == 0 {
 		d.chosen = nil
@@ -74,7 +75,8 @@ func chooseCheckpoint(s []*ViewChange, quorum, weak int, d *decision) bool {
 	return found
 }
 
-func chooseSlot(s []*ViewChange, n uint64, quorum, weak int) (Chosen, bool) {
+// chooseSlot decides one slot; prepared says that the choice comes from P.
+func chooseSlot(s []*ViewChange, n uint64, quorum, weak int) (c Chosen, prepared, ok bool) {
 	silent := 0
 	for _, vc := range s {
 		if _, ok := preparedAt(vc, n); !ok && vc.Stable < n {
@@ -102,10 +104,10 @@ func chooseSlot(s []*ViewChange, n uint64, quorum, weak int) (Chosen, bool) {
 			}
 		}
 		if agree >= quorum && vouch >= weak {
-			return Chosen{n, e.Digest}, true
+			return Chosen{n, e.Digest}, true, true
 		}
 	}
-	return Chosen{Seq: n}, silent >= quorum
+	return Chosen{Seq: n}, false, silent >= quorum
 }
 
 func hasEntry(list []Entry, e Entry) bool {
@@ -166,7 +168,7 @@ func (vc *ViewChange) validate(window, interval int) bool {
 				run = 0
 			}
 		}
-		if run++; run > maxTracked {
+		if run++; run > tracked(window) {
 			return false
 		}
 	}

@@ -35,6 +35,7 @@ func TestDecide(t *testing.T) {
 		{"pre-prepared again later counts as vouching", []*ViewChange{vc(0, 0, p(a), p(a)), vc(1, 0, nil, p(aLater)), vc(2, 0, nil, nil)}, true, []Chosen{{1, a.Digest}}},
 		{"pre-prepared earlier does not", []*ViewChange{vc(0, 0, p(aLater), p(aLater)), vc(1, 0, nil, p(a)), vc(2, 0, nil, nil)}, false, nil},
 		{"two digests in one view: undecided", []*ViewChange{vc(0, 0, p(a), p(a)), vc(1, 0, p(Entry{1, dg('b'), 3}), p(Entry{1, dg('b'), 3})), vc(2, 0, nil, p(a))}, false, nil},
+		{"a null request that was prepared is kept", []*ViewChange{vc(0, 0, p(Entry{Seq: 1, View: 3}), p(Entry{Seq: 1, View: 3})), vc(1, 0, nil, p(Entry{Seq: 1, View: 3})), vc(2, 0, nil, nil)}, true, []Chosen{{Seq: 1}}},
 		{"a gap becomes null", []*ViewChange{vc(0, 0, p(Entry{2, dg('c'), 1}), p(Entry{2, dg('c'), 1})), vc(1, 0, nil, p(Entry{2, dg('c'), 1})), vc(2, 0, nil, nil)}, true, []Chosen{{Seq: 1}, {2, dg('c')}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -76,6 +77,9 @@ func TestDecideKeepsWhatWasDecided(t *testing.T) {
 		quorum, weak := protocols.Quorum(n, f), protocols.WeakQuorum(f)
 		view := uint64(rapid.IntRange(1, 3).Draw(t, "view"))
 		decided := Entry{1, dg('d'), view}
+		if rapid.Bool().Draw(t, "null") { // the null request is decided like any other
+			decided.Digest = protocols.Digest{}
+		}
 		correct := n - f
 		// quorum replicas committed, so at least quorum-f correct ones prepared in
 		// that view, and pre-prepared it. The others prepared, if anything, in
@@ -117,7 +121,7 @@ func TestDecideKeepsWhatWasDecided(t *testing.T) {
 		}
 		d, ok := decide(set, quorum, weak, 2)
 		if ok {
-			require.NotEmpty(t, d.chosen, "a decided slot became null")
+			require.NotEmpty(t, d.chosen, "a decided slot is free again")
 			require.Equal(t, decided.Digest, d.chosen[0].Digest)
 		}
 		if len(set) == n { // everything correct is in: then it must be determined
@@ -125,17 +129,17 @@ func TestDecideKeepsWhatWasDecided(t *testing.T) {
 			for _, v := range all[correct:] {
 				complete = complete && len(v.Prepared) == 0
 			}
-			if complete && vouchers(all[:correct]) >= weak {
+			if complete && vouchers(all[:correct], decided.Digest) >= weak {
 				require.True(t, ok)
 			}
 		}
 	})
 }
 
-func vouchers(set []*ViewChange) int {
+func vouchers(set []*ViewChange, d protocols.Digest) int {
 	top := Entry{}
 	for _, v := range set {
-		if e, ok := preparedAt(v, 1); ok && e.View >= top.View && e.Digest == dg('d') {
+		if e, ok := preparedAt(v, 1); ok && e.View >= top.View && e.Digest == d {
 			top = e
 		}
 	}

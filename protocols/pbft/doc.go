@@ -39,10 +39,13 @@
 //     primary that proposed it asks those clients for signatures (package smr).
 //  5. The batch digest covers the clients' authenticators, so that a lying primary
 //     cannot give different replicas different ones under one digest.
-//  6. Q remembers the maxTracked digests with the highest views per slot. P is never
-//     dropped. Losing an old entry of Q may delay a view change, never break one.
-//  7. A replica votes for a slot fixed by NEW-VIEW once it holds the batch, so f+1
-//     correct replicas hold whatever prepares.
+//  6. Q remembers the digests with the highest views per slot: 8 in any case, up to 64
+//     while their batches are small. P is never dropped. Losing an old entry of Q
+//     breaks nothing, but if that many views in a row fail while the one replica that
+//     has an older digest in P is cut off, no later view can begin without the others
+//     that had it in Q: a bound that the paper leaves open.
+//  7. A replica sends PREPARE for a slot fixed by NEW-VIEW once it holds the batch, so
+//     f+1 correct replicas hold whatever is decided.
 //  8. The timer for a NEW-VIEW starts when 2f+1 replicas are known, by VIEW-CHANGE or
 //     STATUS, to be in that view or a later one. The paper counts VIEW-CHANGEs for
 //     that view only, with which replicas that passed each other on lossy links, or
@@ -52,7 +55,9 @@
 //     one of them is correct and has checked them. Laggards get in this way.
 //  10. Suspicion: nothing was delivered for the time-out while something waited, or
 //     one request waited Fairness times as long although others were served. The
-//     time-out doubles with each view change that brings no progress.
+//     time-out doubles with each view change that brings no progress. Requests that
+//     were executed before are no progress, and the time that a request waited under
+//     earlier primaries is not held against the next.
 //  11. A replica without its disk counts as faulty until its own stable checkpoint is
 //     a full window above what any replica it asked had executed; until then it
 //     follows and executes but sends no vote (type learner). Those that it asks
@@ -66,6 +71,14 @@
 //     window does not reach them all catches up first, or Q would lack its vote.
 //  15. The last NEW-VIEW of each sender is kept until it can be judged, whatever view
 //     it is for.
+//  16. NEW-VIEW leaves out the null requests behind the last slot chosen from P only. A
+//     null request that somebody has prepared may be decided, and its slot is not given
+//     to anything else.
+//  17. VIEW-CHANGE is sent again on STATUS of a replica that lacks the view, after waits
+//     that double. What a peer can make this replica send by asking (batches,
+//     VIEW-CHANGEs, proposals on STATUS) is bounded per resend period.
+//  18. A replica that left one view too many counts the COMMITs of the lower view that
+//     f+1 others take part in (decision 3). It does not vote there any more.
 //
 // What it is not: no dynamic membership, no read-only optimisation, no proactive
 // key refreshment.

@@ -139,7 +139,7 @@ func TestTablesStayBounded(t *testing.T) {
 				slots += 1 + len(s.bodies) + len(s.q)
 			}
 		}
-		return slots + o.pending.Len() + len(o.inFlight) + len(o.checkpoints) + len(o.vcs) + len(o.acks) + len(o.future) + len(o.own) + len(o.fetchAsked)
+		return slots + o.pending.Len() + len(o.inFlight) + len(o.checkpoints) + len(o.vcs) + len(o.acks) + len(o.future) + len(o.own)
 	}
 	w.run(t, time.Second)
 	early, done := size(), len(w.samples)

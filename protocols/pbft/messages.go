@@ -58,13 +58,23 @@ const (
 	TagStable          protocols.Tag = 0x0217
 )
 
-// MaxBatch bounds the requests of one batch, MaxWindow the log in slots, and
-// maxTracked the pre-prepared digests remembered per slot.
+// MaxBatch bounds the requests of one batch, MaxWindow the log in slots.
 const (
-	MaxBatch   = 4096
-	MaxWindow  = 4096
-	maxTracked = 8
+	MaxBatch  = 4096
+	MaxWindow = 4096
 )
+
+// Bounds of Q: maxEntries in a VIEW-CHANGE; per slot at least minTracked digests and
+// at most maxTracked, see tracked.
+const (
+	maxEntries = 32768
+	minTracked = 8
+	maxTracked = 64
+)
+
+// tracked is how many pre-prepared digests a slot remembers at most in a log of that
+// many slots.
+func tracked(window int) int { return min(max(maxEntries/window, minTracked), maxTracked) }
 
 // PrePrepare (PRE-PREPARE) is the primary's proposal for a slot. Digest covers the
 // batch, client authenticators included.

@@ -61,9 +61,15 @@ func (o *Orderer) accept(s *slot, d protocols.Digest, batch []protocols.Request)
 	s.held = nil
 	s.acceptedAt = o.env.Now()
 	s.keepBody(d, batch)
-	s.prePrepared(d, o.voteView)
+	o.notePrePrepared(s, d, o.voteView)
 	o.highest = max(o.highest, s.seq)
 	o.shell.Accepted(s.seq, d, batch)
+}
+
+// notePrePrepared enters d into Q. What a slot keeps beyond its usual digests may
+// take as much as those: batches of lying primaries are no reason to fill memory.
+func (o *Orderer) notePrePrepared(s *slot, d protocols.Digest, view uint64) {
+	s.prePrepared(d, view, tracked(o.cfg.Window), minTracked*o.cfg.BatchBytes)
 }
 
 // onPrePrepare handles PRE-PREPARE: a backup accepts the primary's proposal if it
@@ -172,13 +178,21 @@ func (o *Orderer) onPrepare(from protocols.NodeID, m *Prepare) {
 		return
 	}
 	s := o.log.at(m.Seq)
-	o.highest = max(o.highest, m.Seq)
 	s.prepares.Add(int(from), m.Digest)
+	o.seen(s)
 	if s.held != nil {
 		o.reconsider(s)
 	}
 	o.advance(s)
 	o.armResend()
+}
+
+// seen notes that something happens at a slot once f+1 replicas vote there: votes of
+// liars for slots that nobody has proposed keep nobody awake.
+func (o *Orderer) seen(s *slot) {
+	if s.prepares.Len() >= o.weak || s.commits.Len() >= o.weak {
+		o.highest = max(o.highest, s.seq)
+	}
 }
 
 // onCommit handles COMMIT. A replica that left its last view for the next still
@@ -192,8 +206,8 @@ func (o *Orderer) onCommit(from protocols.NodeID, m *Commit) {
 		return
 	}
 	s := o.log.at(m.Seq)
-	o.highest = max(o.highest, m.Seq)
 	s.commits.Add(int(from), m.Digest)
+	o.seen(s)
 	o.advance(s)
 	o.armResend()
 }
@@ -271,8 +285,10 @@ func (o *Orderer) deliver() {
 			k := s.batch[i].Key()
 			o.pending.Remove(k)
 			delete(o.inFlight, k)
+			// What was executed before is no progress: a primary that orders it again
+			// and again serves nobody.
+			progress = progress || !o.shell.Done(k)
 		}
-		progress = progress || len(s.batch) > 0
 		o.shell.Deliver(s.seq, o.voteView, s.digest, s.batch)
 		if s.seq%uint64(o.cfg.Interval) == 0 {
 			o.shell.CheckpointDue(s.seq)

@@ -125,7 +125,9 @@ type Orderer struct {
 	resendTimer   protocols.TimerID
 	lastTick      uint64           // delivered at the last tick
 	answered      []protocols.Time // per replica: when its STATUS was last answered
-	fetchAsked    map[protocols.Digest]protocols.Time
+	answers       []allowance      // per replica: what it was sent on request
+	repeats       []repetition     // per replica: of this replica's VIEW-CHANGE
+	entered, left protocols.Time   // when this replica entered its last view, and left it
 
 	// Recovery from a lost disk.
 	compact    bool // the state at h is durable: the log may be compacted
@@ -148,6 +150,20 @@ type ackKey = vcKey
 type forgotten struct {
 	nonce uint64
 	at    protocols.Time
+}
+
+// allowance is what a peer was sent on request since then.
+type allowance struct {
+	since protocols.Time
+	bytes int
+}
+
+// repetition is when the VIEW-CHANGE for a view was sent again, and the wait before
+// the next time.
+type repetition struct {
+	view uint64
+	at   protocols.Time
+	wait time.Duration
 }
 
 type copyVotes struct {
@@ -190,10 +206,11 @@ func NewOrderer(cfg OrdererConfig) *Orderer {
 		futureCount:     make([]int, cfg.N),
 		futureProposals: make([]int, cfg.N),
 		answered:        make([]protocols.Time, cfg.N),
-		fetchAsked:      make(map[protocols.Digest]protocols.Time),
+		answers:         make([]allowance, cfg.N),
+		repeats:         make([]repetition, cfg.N),
 	}
 	for i := range o.answered {
-		o.answered[i] = -1 << 62
+		o.answered[i], o.answers[i].since = -1<<62, -1<<62
 	}
 	return o
 }

@@ -26,7 +26,7 @@ func (o *Orderer) recover(boot protocols.Boot) {
 				s.accepted, s.digest, s.batch, s.hasBody, s.voted = true, m.Digest, m.Requests, true, true
 				s.keepBody(m.Digest, m.Requests)
 				s.needsLog(m.Digest)
-				s.prePrepared(m.Digest, m.View)
+				o.notePrePrepared(s, m.Digest, m.View)
 				o.next = max(o.next, m.Seq)
 				o.highest = max(o.highest, m.Seq)
 			}

@@ -1,6 +1,8 @@
 package pbft
 
 import (
+	"slices"
+
 	"github.com/edgebft/edgebft/protocols"
 	"github.com/edgebft/edgebft/protocols/smr"
 )
@@ -27,7 +29,7 @@ type slot struct {
 	// Across views: what VIEW-CHANGE reports.
 	hasP   bool
 	p      Entry
-	q      []Entry // at most maxTracked, newest view last
+	q      []Entry // bounded by prePrepared, newest view last
 	bodies []body  // of q, of fetched batches and of the decided one
 
 	isDecided bool
@@ -61,19 +63,21 @@ func (s *slot) reset(seq uint64) {
 }
 
 // prePrepared notes in Q that d was pre-prepared in view. The slot remembers the
-// maxTracked digests with the highest views; dropping an older one can cost
-// progress in a later view change, never safety.
-func (s *slot) prePrepared(d protocols.Digest, view uint64) {
+// digests with the highest views: minTracked in any case, up to most while their
+// batches take no more than spare bytes. Dropping an older one can cost progress in a
+// later view change, never safety.
+func (s *slot) prePrepared(d protocols.Digest, view uint64, most, spare int) {
 	for i := range s.q {
 		if s.q[i].Digest == d {
 			s.q = append(s.q[:i], s.q[i+1:]...)
 			break
 		}
 	}
-	if len(s.q) == maxTracked {
+	s.q = append(s.q, Entry{Seq: s.seq, Digest: d, View: view})
+	for len(s.q) > most || len(s.q) > minTracked && s.bodyBytes() > spare {
+		s.drop(s.q[0].Digest)
 		s.q = append(s.q[:0], s.q[1:]...)
 	}
-	s.q = append(s.q, Entry{Seq: s.seq, Digest: d, View: view})
 	kept := s.bodies[:0]
 	for _, b := range s.bodies {
 		if s.tracked(b.digest) {
@@ -82,6 +86,32 @@ func (s *slot) prePrepared(d protocols.Digest, view uint64) {
 	}
 	clear(s.bodies[len(kept):])
 	s.bodies = kept
+}
+
+// bodyBytes is the size of the batches that the slot keeps.
+func (s *slot) bodyBytes() int {
+	size := 0
+	for i := range s.bodies {
+		size += batchBytes(s.bodies[i].batch)
+	}
+	return size
+}
+
+// drop forgets the body of d unless something else than Q needs it.
+func (s *slot) drop(d protocols.Digest) {
+	if s.hasP && s.p.Digest == d || s.accepted && s.digest == d || s.isDecided && s.decided == d {
+		return
+	}
+	s.bodies = slices.DeleteFunc(s.bodies, func(b body) bool { return b.digest == d })
+}
+
+// batchBytes is the size of a batch: operations and authenticators.
+func batchBytes(batch []protocols.Request) int {
+	size := 0
+	for i := range batch {
+		size += len(batch[i].Op) + len(batch[i].Auth)
+	}
+	return size
 }
 
 func (s *slot) tracked(d protocols.Digest) bool {

@@ -57,7 +57,8 @@ func (o *Orderer) onProgressTimeout() {
 	now, wait := o.env.Now(), o.timeout()
 	deadline := o.waitingSince.Add(wait)
 	if r, since := o.pending.Oldest(); r != nil && o.cfg.Fairness > 0 {
-		deadline = min(deadline, since.Add(wait*time.Duration(o.cfg.Fairness)))
+		// Each primary has its own chance: the time under earlier ones does not count.
+		deadline = min(deadline, max(since, o.entered).Add(wait*time.Duration(o.cfg.Fairness)))
 	}
 	if now >= deadline {
 		o.env.Emit(protocols.Event{Kind: protocols.EventSuspect, View: o.view, Peer: o.Primary(), Note: "no progress"})
@@ -102,9 +103,6 @@ func (o *Orderer) onResend() {
 			o.shell.Behind(o.target.Seq, o.target.Digest, holders)
 		}
 	}
-	if !o.active && o.learner == nil && o.myVC != nil && o.myVC.View == o.view {
-		o.env.Multicast(o.cfg.Replicas, o.myVC)
-	}
 	o.askForViewChanges()
 	o.log.each(o.h, func(s *slot) {
 		d, missing := s.digest, s.accepted && !s.hasBody
@@ -138,6 +136,7 @@ func (o *Orderer) onStatus(from protocols.NodeID, m *Status) {
 	o.countClaims()
 	o.joinViewChange()
 	o.watchViewChange()
+	o.followCommits()
 	if m.Active && o.offer(m.View) != nil {
 		o.tryAccept()
 	}
@@ -165,19 +164,83 @@ func (o *Orderer) onStatus(from protocols.NodeID, m *Status) {
 	switch {
 	case m.View < o.view || m.View == o.view && !m.Active && o.active:
 		o.env.Send(from, o.status())
-		if o.myVC != nil && o.myVC.View == o.view {
-			o.env.Send(from, o.myVC)
-		}
+		o.repeatViewChange(from)
 		if o.active && o.isPrimary() && o.newView != nil && o.newView.View == o.view {
 			o.env.Send(from, o.newView)
 		}
-	case m.View == o.view && !o.active && o.myVC != nil && o.myVC.View == o.view:
-		o.env.Send(from, o.myVC)
+	case m.View == o.view && !o.active:
+		o.repeatViewChange(from)
 	}
 	if o.voteView <= m.View || !m.Active {
 		o.resendVotes(from, m)
 	}
 }
+
+// repeatViewChange sends this replica's VIEW-CHANGE again to one that may lack it.
+// The time between two doubles, like the wait for the NEW-VIEW: on a thin link the
+// copies must not keep the NEW-VIEW back.
+func (o *Orderer) repeatViewChange(to protocols.NodeID) {
+	if o.myVC == nil || o.myVC.View != o.view {
+		return
+	}
+	r := &o.repeats[to]
+	if r.view != o.view {
+		*r = repetition{view: o.view, at: o.left, wait: o.cfg.Resend}
+	}
+	if now := o.env.Now(); now.Sub(r.at) >= r.wait {
+		r.at, r.wait = now, min(2*r.wait, o.timeout())
+		o.env.Send(to, o.myVC)
+	}
+}
+
+// followCommits lets a replica that left for a view which does not begin count the
+// COMMITs of the lower view that f+1 replicas say they take part in: it overshot. It
+// sends no vote there; what 2f+1 have decided stays decided.
+func (o *Orderer) followCommits() {
+	if o.active || o.learner != nil {
+		return
+	}
+	best := uint64(0)
+	for i := range o.claims {
+		c, count := &o.claims[i], 0
+		if !c.Active || c.View <= max(o.voteView, best) || c.View >= o.view {
+			continue
+		}
+		for j := range o.claims {
+			if o.claims[j].Active && o.claims[j].View == c.View {
+				count++
+			}
+		}
+		if count >= o.weak {
+			best = c.View
+		}
+	}
+	if best > 0 {
+		o.voteView = best
+		o.log.each(o.h, func(s *slot) { s.startView() })
+		o.heldSlots, o.chosenTop = 0, 0
+		o.asking = true
+		o.armResend()
+	}
+}
+
+// mayAnswer accounts for size bytes that a request of a peer costs this replica. In
+// each resend period a peer gets one answer whatever its size, and more while they
+// stay within the size of a batch: asking costs the asker next to nothing.
+func (o *Orderer) mayAnswer(to protocols.NodeID, size int) bool {
+	a := &o.answers[to]
+	if now := o.env.Now(); now.Sub(a.since) >= o.cfg.Resend {
+		*a = allowance{since: now}
+	}
+	if a.bytes > 0 && a.bytes+size > max(o.cfg.BatchBytes, 1<<16) {
+		return false
+	}
+	a.bytes += max(size, 1)
+	return true
+}
+
+// entryBytes is the size of an element of P or Q in a message, about.
+const entryBytes = 48
 
 // countClaims finds the highest slot that f+1 replicas say they delivered: one of
 // them is correct, so it can be reached.
@@ -200,6 +263,9 @@ func (o *Orderer) resendVotes(to protocols.NodeID, m *Status) {
 			continue
 		}
 		if o.active && seq > o.chosenTop && s.voted && o.cfg.Primary(o.voteView) == o.cfg.Self && s.hasBody {
+			if !o.mayAnswer(to, batchBytes(s.batch)) {
+				return
+			}
 			o.env.Send(to, &PrePrepare{View: o.voteView, Seq: seq, Digest: s.digest, Requests: s.batch})
 		} else if o.active && s.voted && o.cfg.Primary(o.voteView) != o.cfg.Self {
 			o.env.Send(to, &Prepare{View: o.voteView, Seq: seq, Digest: s.digest})
@@ -252,7 +318,9 @@ func (o *Orderer) onFetchBatch(from protocols.NodeID, m *FetchBatch) {
 		}
 		if ok {
 			done = true
-			o.env.Send(from, &Batch{Requests: batch})
+			if o.mayAnswer(from, batchBytes(batch)) {
+				o.env.Send(from, &Batch{Requests: batch})
+			}
 		}
 	})
 }

@@ -24,7 +24,7 @@ func (o *Orderer) startViewChange(v uint64) {
 		})
 	}
 	o.failed = min(o.failed+1, 32)
-	o.view, o.active = v, false
+	o.view, o.active, o.left = v, false, o.env.Now()
 	o.cancel(&o.vcTimer)
 	o.cancel(&o.progressTimer)
 	o.cancel(&o.batchTimer)
@@ -395,13 +395,16 @@ func (o *Orderer) askForViewChanges() {
 }
 
 func (o *Orderer) onFetchViewChange(from protocols.NodeID, m *FetchViewChange) {
-	if e, ok := o.vcs[vcKey{m.View, m.Replica}]; ok && e.digest == m.Digest {
+	if e, ok := o.vcs[vcKey{m.View, m.Replica}]; ok && e.digest == m.Digest && o.mayAnswer(from, entryBytes*(len(e.vc.Prepared)+len(e.vc.PrePrepared))) {
 		o.env.Send(from, &ViewChangeCopy{ViewChange: *e.vc})
 	}
 }
 
 func (o *Orderer) onViewChangeCopy(from protocols.NodeID, m *ViewChangeCopy) {
 	vc := &m.ViewChange
+	if vc.View != o.view { // nobody is asked about other views
+		return
+	}
 	nv := o.offer(vc.View)
 	if nv == nil || !vc.validate(o.cfg.Window, o.cfg.Interval) {
 		return
@@ -434,7 +437,7 @@ func (o *Orderer) enterView(nv *NewView) {
 		o.view = nv.View
 		o.dropViews()
 	}
-	o.active, o.voteView = true, nv.View
+	o.active, o.voteView, o.entered = true, nv.View, o.env.Now()
 	o.newView, o.newViewSum = nv, o.digestOf(nv)
 	o.cancel(&o.vcTimer)
 	o.record(nv)
@@ -498,7 +501,7 @@ func (o *Orderer) applyChosen() {
 			continue
 		}
 		s.accepted, s.digest, s.acceptedAt = true, c.Digest, o.env.Now()
-		s.prePrepared(c.Digest, o.voteView)
+		o.notePrePrepared(s, c.Digest, o.voteView)
 		o.highest = max(o.highest, c.Seq)
 		if batch, ok := s.body(c.Digest); ok {
 			o.haveBody(s, batch)
