@@ -124,8 +124,7 @@ func (w *Workload) ledger(s *Spec, env *Env, o protocols.Options) error {
 			cfg.Weights[f] = s.Mix[name]
 		}
 	}
-	cfg.Origin = env.Origin
-	cfg.Devices, cfg.Theta, cfg.BidderTheta = s.Keys, s.Zipf, min(s.Zipf, 600)
+	cfg.Devices, cfg.Theta = s.Keys, s.Zipf
 	cfg.Shards = len(env.Clients)
 	for _, n := range env.Clients {
 		cfg.Clients += n * w.Outstanding
@@ -137,6 +136,8 @@ func (w *Workload) ledger(s *Spec, env *Env, o protocols.Options) error {
 		switch d.Name {
 		case "alpha":
 			cfg.Alpha = arrival.Milli(v)
+		case "bidder_zipf":
+			cfg.BidderTheta = arrival.Milli(v)
 		case "bidders":
 			cfg.Bidders = v
 		case "bond":
@@ -157,6 +158,11 @@ func (w *Workload) ledger(s *Spec, env *Env, o protocols.Options) error {
 			cfg.FailPermille = v
 		}
 	}
+	if err := cfg.ResolveEpochs(s.Until); err != nil {
+		return fmt.Errorf("workload %s: %w", s.App, err)
+	}
+	// With services under vote the load begins when their first epochs are over.
+	cfg.Origin = env.Origin.Add(-cfg.Lead())
 	if env.Scheme == nil {
 		return fmt.Errorf("workload %s: its accounts sign; give a scheme", s.App)
 	}
@@ -182,7 +188,7 @@ func (w *Workload) ledger(s *Spec, env *Env, o protocols.Options) error {
 		worlds[i] = worlds[0].Shard(i)
 	}
 	w.NewApplication = worlds[0].Application
-	if err := w.clocks(env, cfg.Tick, cluster, worlds[0].ReplicaKeys()); err != nil {
+	if err := w.clocks(env, cfg.Origin, cfg.Tick, cluster, worlds[0].ReplicaKeys()); err != nil {
 		return err
 	}
 	return w.addLoads(s, env, mix.Unsent, func(process int) func(protocols.LoadEnv, int) load.Generator {
@@ -191,14 +197,14 @@ func (w *Workload) ledger(s *Spec, env *Env, o protocols.Options) error {
 }
 
 // clocks adds the agents that make ledger time advance.
-func (w *Workload) clocks(env *Env, tick time.Duration, c mix.Cluster, keys [][32]byte) error {
+func (w *Workload) clocks(env *Env, origin protocols.Time, tick time.Duration, c mix.Cluster, keys [][32]byte) error {
 	ledger := ledgerRules(c.Chain)
 	group := make(protocols.Group, c.N)
 	for i := range group {
 		group[i] = protocols.FirstAgent + protocols.NodeID(i)
 	}
 	for i, id := range group {
-		cfg := agents.ClockConfig{Seed: c.Seed(i), Scheme: env.Scheme, Ledger: ledger, Origin: env.Origin, Collectors: env.Collector}
+		cfg := agents.ClockConfig{Seed: c.Seed(i), Scheme: env.Scheme, Ledger: ledger, Origin: origin, Collectors: env.Collector}
 		w.Agents = append(w.Agents, Agent{ID: id, Beside: protocols.NodeID(i), New: func() protocols.Node { return agents.NewClock(cfg) }})
 	}
 	cfg := agents.CollectorConfig{Ledger: ledger, Agents: group, Keys: keys, Quorum: 2*c.F + 1, Weak: c.F + 1, Median: c.F, Period: tick}

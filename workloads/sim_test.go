@@ -156,7 +156,7 @@ func TestMarketOverPBFT(t *testing.T) {
 		}
 	}
 	require.NoError(t, market.Check(best))
-	require.InDelta(t, 5900, best.Now(), 250, "ledger time follows the wall clock from its origin")
+	require.InDelta(t, 6900, best.Now(), 250, "ledger time follows the wall clock; it began one epoch of the services before")
 	b := simulate(t, s, 6*time.Second, 7)
 	require.Equal(t, a.trace, b.trace)
 	require.Equal(t, a.samples, b.samples)

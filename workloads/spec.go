@@ -42,13 +42,15 @@ type Spec struct {
 	Ramp             time.Duration
 	// Timeout of an operation; 0 is none.
 	Timeout time.Duration
+	// Until is when the load ends, counted from its start; 0 is never.
+	Until time.Duration
 	// RequestBytes and ReplyBytes are the sizes of micro.
 	RequestBytes, ReplyBytes int
 	// Mix holds weights by name; App.Weights lists the names. Empty is the
 	// application's own mix. Names left out of a mix that is given weigh nothing.
 	Mix map[string]int
 	// Zipf is the exponent of the popularity of keys (kv) or of devices and payees
-	// (market), Keys their number.
+	// (market), Keys the number of keys or devices, of all processes together.
 	Zipf arrival.Milli
 	Keys int
 	// Options of the application, in base units; what is left out has its default.
@@ -67,8 +69,29 @@ type App struct {
 	Classes []string
 	// Ledger says that it keeps a time of its own and needs the clock agents.
 	Ledger bool
-	// Zipf is the exponent that the workload table uses.
-	Zipf arrival.Milli
+	// Zipf is the exponent that the workload table uses, Arrivals its arrival
+	// process in an open load ("" is poisson).
+	Zipf     arrival.Milli
+	Arrivals string
+	// warmTicks of ledger time pass until sessions of all kinds end as often as they
+	// begin.
+	warmTicks int
+}
+
+// Warmup is how long a load takes until it is stationary: before, sessions have
+// been opened and none has come to its end, so that the shares of the classes are
+// not those of the mix.
+func (a *App) Warmup(o protocols.Options) time.Duration {
+	if a.warmTicks == 0 {
+		return 0
+	}
+	ticks := a.warmTicks
+	for i := range a.Options {
+		if a.Options[i].Name == "epoch_ticks" {
+			ticks = max(ticks, o.Int("epoch_ticks"))
+		}
+	}
+	return time.Duration(ticks) * o.Duration("tick")
 }
 
 // Env is what a workload has to know of the cluster.
@@ -85,8 +108,9 @@ type Env struct {
 	Clients []int
 	// Outstanding is what the protocol allows per client; 0 stands for 1.
 	Outstanding int
-	// Origin is the wall clock at ledger time 0: 0 in the simulator, the time of
-	// deployment elsewhere. All hosts must agree on it.
+	// Origin is the wall clock when the load begins: 0 in the simulator, the time of
+	// deployment elsewhere. Ledger time counts from it, or from one epoch before it if
+	// there are services under vote. All hosts must agree on it.
 	Origin protocols.Time
 	// ReplicaSeed returns the seed of a replica's application key; nil derives
 	// well-known ones.
@@ -137,13 +161,14 @@ func ledgerOptions(defaults mix.Config) []protocols.Option {
 		return protocols.Option{Name: name, Kind: protocols.OptionInt, Default: int64(def), Min: int64(low), Max: int64(high), Doc: doc}
 	}
 	options := []protocols.Option{
-		{Name: "tick", Kind: protocols.OptionDuration, Default: int64(250 * time.Millisecond), Min: int64(10 * time.Millisecond), Max: int64(time.Hour), Doc: "period of ledger time; all deadlines scale with it"},
+		{Name: "tick", Kind: protocols.OptionDuration, Default: int64(100 * time.Millisecond), Min: int64(10 * time.Millisecond), Max: int64(time.Hour), Doc: "period of ledger time; all deadlines scale with it"},
 		count("users", 0, 0, mix.MaxUsers, "accounts without a role per process; 0 is 64 and twice the clients"),
 	}
 	if defaults.Weights[mix.Auction] > 0 {
 		options = append(options,
 			protocols.Option{Name: "alpha", Kind: protocols.OptionInt, Default: 200, Min: 50, Max: 1000, Doc: "exponent of the power law of late bids, in thousandths"},
 			count("bidders", 5, 1, 16, "bidders of an auction"),
+			count("bidder_zipf", 600, 0, int(arrival.MaxTheta), "exponent of the popularity of bidders, in thousandths"),
 			count("bond", defaults.BondPermille, 0, 1000, "auctions in bond mode, of a thousand"),
 			count("default", defaults.DefaultPermille, 0, 1000, "candidates of bond auctions who do not pay, of a thousand"),
 			count("unrevealed", defaults.UnrevealedPermille, 0, 1000, "bids that are never revealed, of a thousand"),
@@ -152,7 +177,7 @@ func ledgerOptions(defaults mix.Config) []protocols.Option {
 	if defaults.Weights[mix.Service] > 0 {
 		options = append(options,
 			count("services", defaults.Services, 1, mix.MaxServices, "services under vote from the start, per process"),
-			count("epochs", 32, 1, mix.MaxEpochs, "epochs that they run"),
+			count("epochs", 0, 0, mix.MaxEpochs, "epochs that they run; 0 is as many as the load lasts"),
 			count("epoch_ticks", defaults.EpochTicks, 10, 10_000, "length of an epoch in ticks"),
 			count("panel", 5, 1, 64, "voters of a panel"),
 			count("fail", defaults.FailPermille, 0, 1000, "verdicts that are FAIL, of a thousand"),
@@ -186,14 +211,21 @@ func makeApps() []App {
 			Weights: kv.Classes(), Classes: append(kv.Classes(), "unsent"),
 		},
 	}
-	for _, l := range []struct{ name, doc string }{
-		{"market", "the IoT marketplace: registrations, auctions, verified services, channels and transfers at once"},
-		{"w1", "marketplace: devices register and check in (registration storm with beta arrivals)"},
-		{"w3", "marketplace: sealed auctions in bond mode from the opening to the key"},
-		{"w4", "marketplace: panels vote on the epochs of services"},
-		{"w5", "marketplace: payment channels, open to claim, promises off the ledger"},
+	for _, l := range []struct {
+		name, arrivals string
+		warmTicks      int
+		doc            string
+	}{
+		{"market", arrival.Poisson, 20, "the IoT marketplace: registrations, auctions, verified services, channels and transfers at once"},
+		{"w1", arrival.Beta, 0, "marketplace: devices register and check in (an open load is a registration storm of 10 s)"},
+		{"w3", arrival.Poisson, 20, "marketplace: sealed auctions in bond mode from the opening to the key"},
+		{"w4", arrival.Poisson, 10, "marketplace: panels vote on the epochs of services"},
+		{"w5", arrival.MMPP, 12, "marketplace: payment channels, open to claim, promises off the ledger (an open load has bursts)"},
 	} {
-		a := App{Name: l.name, Doc: l.doc, Classes: mix.Classes(), Ledger: true, Zipf: 990, Options: ledgerOptions(ledgers[l.name])}
+		a := App{
+			Name: l.name, Doc: l.doc, Classes: mix.Classes(), Ledger: true, Zipf: 990, Arrivals: l.arrivals, warmTicks: l.warmTicks,
+			Options: ledgerOptions(ledgers[l.name]),
+		}
 		if l.name == "market" {
 			a.Weights = mix.Families()
 		}

@@ -73,7 +73,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 func TestSimIsReproducible(t *testing.T) {
 	edgebft := binary(t)
 	hash := func(seed, procs string) string {
-		cmd := exec.Command(edgebft, "sim", "--protocol", "pbft", "--f", "1", "--workload", "market", "--clients", "16", "--duration", "200ms", "--seed", seed, "--json")
+		cmd := exec.Command(edgebft, "sim", "--protocol", "pbft", "--f", "1", "--workload", "market", "--clients", "16", "--duration", "200ms", "--set", "window.warmup=20ms", "--seed", seed, "--json")
 		cmd.Env = append(os.Environ(), "GOMAXPROCS="+procs, "GOGC=20")
 		out, err := cmd.Output()
 		require.NoError(t, err)

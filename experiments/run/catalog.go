@@ -3,6 +3,7 @@ package run
 import (
 	"github.com/edgebft/edgebft/experiments/catalog"
 	"github.com/edgebft/edgebft/experiments/scenario"
+	"github.com/edgebft/edgebft/experiments/strict"
 	"github.com/edgebft/edgebft/netsim/profile"
 	"github.com/edgebft/edgebft/netsim/topology"
 	"github.com/edgebft/edgebft/protocols/adversary"
@@ -23,7 +24,10 @@ func Catalog() *scenario.Catalog {
 		}
 	}
 	for _, a := range workloads.Apps() {
-		c.Apps = append(c.Apps, scenario.App{Name: a.Name, Doc: a.Doc, Classes: a.Weights, Options: a.Options})
+		c.Apps = append(c.Apps, scenario.App{
+			Name: a.Name, Doc: a.Doc, Classes: a.Weights, Options: a.Options,
+			Zipf: strict.Milli(a.Zipf), Arrivals: a.Arrivals, Warmup: a.Warmup,
+		})
 	}
 	return c
 }

@@ -266,7 +266,7 @@ func (x *run) workload(scheme protocols.AppScheme, counts []int) error {
 	var err error
 	x.load, err = workloads.New(workloads.Spec{
 		App: w.App, Kind: w.Kind, Arrivals: w.Process, Outstanding: w.Outstanding, Think: w.Think.Std(),
-		Timeout: w.Timeout.Std(), RequestBytes: int(w.RequestBytes), ReplyBytes: int(w.ReplyBytes),
+		Timeout: w.Timeout.Std(), Until: x.s.Window.Total(), RequestBytes: int(w.RequestBytes), ReplyBytes: int(w.ReplyBytes),
 		Mix: mix, Zipf: arrival.Milli(w.Zipf), Keys: w.Keys, Options: w.Options.Values,
 	}, workloads.Env{
 		Scheme: scheme, Chain: chain, N: x.s.N, F: x.s.F, Minimum: x.entry.FaultModel == protocols.CrossFault,

@@ -46,14 +46,14 @@ func TestEveryWorkloadRuns(t *testing.T) {
 // The trace does not depend on how the kernel goes about it, on the encoding, or on
 // the cryptography.
 func TestTraceIsTheSameInEveryMode(t *testing.T) {
-	base := "{protocol: pbft, clients: 8, seed: 3, duration: 100ms, workload: {app: market, kind: closed}"
+	base := "{protocol: pbft, clients: 8, seed: 3, window: {warmup: 10ms, measure: 100ms}, workload: {app: market, kind: closed}"
 	want := simulate(t, base+"}", Options{}).Result.Sim.TraceHash
 	require.Equal(t, want, simulate(t, base+"}", Options{Mode: netsim.Exact}).Result.Sim.TraceHash, "exact")
 	require.Equal(t, want, simulate(t, base+"}", Options{Streams: netsim.StreamsOn}).Result.Sim.TraceHash, "streams")
 	require.Equal(t, want, simulate(t, base+", wire: true}", Options{}).Result.Sim.TraceHash, "wire")
 	require.Equal(t, want, simulate(t, base+", crypto: real}", Options{}).Result.Sim.TraceHash, "real cryptography")
 	require.Equal(t, want, simulate(t, base+", crypto: real, wire: true}", Options{}).Result.Sim.TraceHash, "both")
-	other := simulate(t, "{protocol: pbft, clients: 8, seed: 4, duration: 100ms, workload: {app: market, kind: closed}}", Options{})
+	other := simulate(t, "{protocol: pbft, clients: 8, seed: 4, window: {warmup: 10ms, measure: 100ms}, workload: {app: market, kind: closed}}", Options{})
 	require.NotEqual(t, want, other.Result.Sim.TraceHash)
 }
 

@@ -22,6 +22,12 @@ type App struct {
 	// Classes are the names of the classes of operations that a mix weighs.
 	Classes []string
 	Options []protocols.Option
+	// Zipf and Arrivals hold where the scenario does not say; "" is poisson.
+	Zipf     strict.Milli
+	Arrivals string
+	// Warmup, if not nil, says how long the load takes to become stationary: the
+	// least default of window.warmup.
+	Warmup func(protocols.Options) time.Duration
 }
 
 // Catalog is what a scenario is resolved against. A nil list switches the check
@@ -149,7 +155,6 @@ func (s *Scenario) Resolve(c *Catalog) error {
 	if s.ClientHosts > s.Clients {
 		return s.doc.Errorf("client_hosts", "%d hosts for %d clients; at most one host per client", s.ClientHosts, s.Clients)
 	}
-	s.resolveWindow()
 	if err := s.resolveWorkload(c, entry); err != nil {
 		return err
 	}
@@ -211,10 +216,13 @@ func (s *Scenario) resolveSize(e *protocols.Entry) error {
 	return nil
 }
 
-func (s *Scenario) resolveWindow() {
+func (s *Scenario) resolveWindow(app *App) {
 	w := &s.Window
 	if w.Warmup < 0 {
 		w.Warmup = min(w.Measure/10, strict.Duration(5*time.Second))
+		if app != nil && app.Warmup != nil {
+			w.Warmup = max(w.Warmup, strict.Duration(app.Warmup(s.Workload.Options.Resolved)))
+		}
 	}
 	if w.Cooldown < 0 {
 		w.Cooldown = min(w.Measure/50, strict.Duration(2*time.Second))
@@ -238,11 +246,17 @@ func (s *Scenario) resolveWorkload(c *Catalog, e *protocols.Entry) error {
 		if app == nil {
 			return fail("app", "unknown workload %q%s", w.App, strict.Suggest(w.App, names))
 		}
+		if !s.doc.HasKey("workload.zipf") && w.Zipf == 0 {
+			w.Zipf = app.Zipf
+		}
 	}
 	switch w.Kind {
 	case "open":
 		if w.Arrivals == "" {
 			w.Arrivals = arrival.Poisson
+			if app != nil {
+				w.Arrivals = orElse(app.Arrivals, arrival.Poisson)
+			}
 		}
 		kind, _, _ := strings.Cut(w.Arrivals, ":")
 		if !contains(arrival.Kinds(), kind) {
@@ -299,6 +313,7 @@ func (s *Scenario) resolveWorkload(c *Catalog, e *protocols.Entry) error {
 			return err
 		}
 	}
+	s.resolveWindow(app)
 	return nil
 }
 

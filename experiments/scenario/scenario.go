@@ -70,7 +70,7 @@ type Workload struct {
 	App  string `key:"app" doc:"the replicated application and its clients"`
 	Kind string `key:"kind" enum:"open,closed" doc:"open: requests arrive whatever happens; closed: each client waits for its answers"`
 	// Arrivals is the text form of package workloads/arrival.
-	Arrivals string `key:"arrivals" doc:"arrival process of an open load, for example poisson, constant, mmpp:ratio=20,quiet=110s,burst=10s or beta:devices=1000,over=10s"`
+	Arrivals string `key:"arrivals" doc:"arrival process of an open load; poisson if left out, or what the row of the workload table says (w1 beta, w5 mmpp); for example poisson, constant, mmpp:ratio=20,quiet=110s,burst=10s or beta:devices=1000,over=10s"`
 	// Rate is the offered load of all clients together.
 	Rate        strict.Rate     `key:"rate" min:"1" max:"1000000000000000" doc:"offered requests of all clients together (open)"`
 	Outstanding int             `key:"outstanding" min:"1" max:"1000000" doc:"requests that each client keeps open (closed)"`
@@ -80,8 +80,8 @@ type Workload struct {
 	ReplyBytes   strict.Bytes    `key:"reply_bytes" max:"1048000" doc:"payload of a reply (micro, kv)"`
 	Timeout      strict.Duration `key:"timeout" min:"1000000" doc:"a request without a result after this counts as timed out"`
 	Mix          map[string]int  `key:"mix" doc:"weights of the classes of operations"`
-	Zipf         strict.Milli    `key:"zipf" max:"2000" doc:"exponent of the key popularity; 0 is uniform"`
-	Keys         int             `key:"keys" min:"1" max:"1048576" doc:"number of keys, accounts or devices"`
+	Zipf         strict.Milli    `key:"zipf" max:"2000" doc:"exponent of the key popularity; 0 is uniform; if left out 0, or for a marketplace what its row of the workload table says"`
+	Keys         int             `key:"keys" min:"1" max:"1048576" doc:"number of keys or devices, of all client hosts together"`
 	Options      Options         `key:"options" doc:"options of the application"`
 
 	// Process is Arrivals and Rate of a resolved open workload.
@@ -91,7 +91,7 @@ type Workload struct {
 // Window is the measured part of a run.
 type Window struct {
 	// Warmup and Cooldown are -1 until resolved, unless given.
-	Warmup   strict.Duration `key:"warmup" min:"0" doc:"run time before the measured window"`
+	Warmup   strict.Duration `key:"warmup" min:"0" doc:"run time before the measured window; if left out a tenth of it, at most 5s, or for a marketplace what its sessions take to come to an end"`
 	Measure  strict.Duration `key:"measure" min:"1" doc:"length of the measured window"`
 	Cooldown strict.Duration `key:"cooldown" min:"0" doc:"load after the measured window"`
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/edgebft/edgebft/protocols"
 	"github.com/stretchr/testify/require"
@@ -308,4 +309,32 @@ func TestFaultKindsAreComplete(t *testing.T) {
 		}
 	}
 	require.Contains(t, EventNames(), "view-change")
+}
+
+// What a workload's row says holds where the scenario does not.
+func TestDefaultsOfTheWorkload(t *testing.T) {
+	c := testCatalog()
+	c.Apps = append(c.Apps, App{
+		Name: "row", Zipf: 990, Arrivals: "beta:over=4s",
+		Options: []protocols.Option{{Name: "tick", Kind: protocols.OptionDuration, Default: int64(time.Second), Min: 1, Max: int64(time.Hour)}},
+		Warmup:  func(o protocols.Options) time.Duration { return 3 * o.Duration("tick") },
+	})
+	for _, x := range []struct {
+		text, arrivals string
+		zipf           int
+		warmup         time.Duration
+	}{
+		{"{protocol: pbft, workload: {app: row, kind: open, rate: 10/s}}", "beta:over=4s", 990, 3 * time.Second},
+		{"{protocol: pbft, workload: {app: row, kind: open, rate: 10/s, arrivals: constant, zipf: 0}, window: {warmup: 1s}}", "constant", 0, time.Second},
+		{"{protocol: pbft, workload: {app: row, zipf: 0.5, options: {tick: 2s}}}", "", 500, 6 * time.Second},
+		{"{protocol: pbft, workload: {app: row}, duration: 40s}", "", 990, 4 * time.Second},
+		{"{protocol: pbft, workload: {app: micro, kind: open, rate: 10/s}}", "poisson", 0, 500 * time.Millisecond},
+	} {
+		s, err := Parse("s.yaml", []byte(x.text))
+		require.NoError(t, err)
+		require.NoError(t, s.Resolve(c), x.text)
+		require.Equal(t, x.arrivals, s.Workload.Arrivals, x.text)
+		require.EqualValues(t, x.zipf, s.Workload.Zipf, x.text)
+		require.Equal(t, x.warmup, s.Window.Warmup.Std(), x.text)
+	}
 }

@@ -253,6 +253,32 @@ func TestZipfWeightsAreExact(t *testing.T) {
 	require.Equal(t, 999, z.Key(math.MaxUint64))
 }
 
+// The parts of a distribution have the weights of the whole.
+func TestZipfParts(t *testing.T) {
+	const n, parts = 1003, 4
+	whole, err := NewZipf(n, 990)
+	require.NoError(t, err)
+	total := 0
+	for part := range parts {
+		z, err := NewZipfPart(n, 990, part, parts)
+		require.NoError(t, err)
+		total += z.Keys()
+		for i := range z.Keys() {
+			// All weights are relative to the first key of the part.
+			want := q(whole.Share(part+i*parts), 32) / q(whole.Share(part), 32)
+			require.InDelta(t, want, q(z.Share(i), 32)/q(z.Share(0), 32), 1e-6)
+		}
+	}
+	require.Equal(t, n, total)
+	flat, err := NewZipfPart(10, 0, 3, 4)
+	require.NoError(t, err)
+	require.Equal(t, 2, flat.Keys(), "3 and 7")
+	for _, bad := range [][2]int{{-1, 4}, {4, 4}, {2, 5}} {
+		_, err := NewZipfPart(2, 990, bad[0], bad[1])
+		require.ErrorContains(t, err, "allowed is 0 to 1")
+	}
+}
+
 func TestZipfMapsMonotonously(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 3000).Draw(t, "n")
@@ -375,6 +401,6 @@ func BenchmarkZipf(b *testing.B) {
 
 func BenchmarkZipfBuild(b *testing.B) {
 	for b.Loop() {
-		buildZipf(100_000, 990)
+		buildZipf(100_000, 990, 0, 1)
 	}
 }

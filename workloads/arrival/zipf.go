@@ -26,24 +26,33 @@ type Zipf struct {
 
 // NewZipf returns the distribution over n keys, 1..MaxKeys, with exponent theta,
 // 0..MaxTheta; 0 is uniform. Building takes about half a microsecond per key.
-func NewZipf(n int, theta Milli) (*Zipf, error) {
+func NewZipf(n int, theta Milli) (*Zipf, error) { return NewZipfPart(n, theta, 0, 1) }
+
+// NewZipfPart returns the distribution over n keys for one who has part of them
+// only: the keys part, part+parts, part+2*parts and so on. Key k of the part is key
+// part+k*parts of the whole and keeps its weight. part is 0..parts-1 and below n.
+func NewZipfPart(n int, theta Milli, part, parts int) (*Zipf, error) {
 	if n < 1 || n > MaxKeys {
 		return nil, fmt.Errorf("zipf over %d keys; allowed is 1 to %d", n, MaxKeys)
 	}
 	if theta > MaxTheta {
 		return nil, fmt.Errorf("zipf exponent %v; allowed is 0 to %v", theta, MaxTheta)
 	}
-	if theta == 0 {
-		return &Zipf{n: uint64(n)}, nil
+	if part < 0 || part >= parts || part >= n {
+		return nil, fmt.Errorf("zipf: part %d of %d of %d keys; allowed is 0 to %d", part, parts, n, min(parts, n)-1)
 	}
-	return buildZipf(n, theta), nil
+	own := (n - part + parts - 1) / parts
+	if theta == 0 {
+		return &Zipf{n: uint64(own)}, nil
+	}
+	return buildZipf(own, theta, part, parts), nil
 }
 
-func buildZipf(n int, theta Milli) *Zipf {
+func buildZipf(n int, theta Milli, part, parts int) *Zipf {
 	z := &Zipf{n: uint64(n), cum: make([]uint64, n)}
 	var sum uint64
 	for i := range z.cum {
-		sum += z.weight(i, theta)
+		sum += z.weight(part+i*parts, theta)
 		z.cum[i] = sum
 	}
 	g := uint(bits.Len(uint(n)))

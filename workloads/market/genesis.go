@@ -98,6 +98,8 @@ type GenesisService struct {
 	Price    uint64
 	Stake    uint64
 	Q        uint16
+	// Start of the first epoch, in ms of ledger time, at most 2^62.
+	Start uint64
 }
 
 // GenesisPanel fixes the panel of an epoch, seat caps aside.
@@ -324,7 +326,10 @@ func (v *GenesisService) place(s *State, known func(uint64, string) error) error
 	if p.EpochMS < 10 || p.Epochs == 0 || v.Price > p.PriceMax || v.Q > maxRep || p.Mechanism < Sampling || p.Mechanism > Uptime {
 		return fmt.Errorf("genesis: service %x: epochs of at least 10 ms, at least one, price up to price_max, quality up to %d and a known mechanism needed", v.ID, maxRep)
 	}
-	edge := uint64(p.EpochMS)
+	if v.Start > MaxSupply {
+		return fmt.Errorf("genesis: service %x starts at %d ms; at most 2^62 are allowed", v.ID, v.Start)
+	}
+	edge := v.Start + uint64(p.EpochMS)
 	budget := (p.PriceMax + p.PanelFee) * uint64(p.Epochs)
 	s.pay(PotBudgets, budget)
 	s.pay(PotOffers, v.Stake)
@@ -333,7 +338,7 @@ func (v *GenesisService) place(s *State, known func(uint64, string) error) error
 	s.services.put(v.ID, Service{
 		Client: v.Client, SpecHash: p.SpecHash, QMin: p.QMin, DelayMS: p.DelayMS, UptimeBps: p.UptimeBps, PriceMax: p.PriceMax,
 		EpochMS: p.EpochMS, Epochs: p.Epochs, Mechanism: p.Mechanism, Trust: p.Trust, SampleK: p.SampleK, MinStake: p.MinStake,
-		HystBps: p.HystBps, PanelFee: p.PanelFee, State: ServiceActive, Budget: budget, Active: v.Provider, NextEdge: edge,
+		HystBps: p.HystBps, PanelFee: p.PanelFee, State: ServiceActive, Budget: budget, Active: v.Provider, Start: v.Start, NextEdge: edge,
 	})
 	s.offers.put(partyKey{v.ID, v.Provider}, Offer{
 		Price: v.Price, Stake: v.Stake, State: OfferActive, LastTill: p.Epochs, Qs: 1, Q: [qualityWindow]uint16{v.Q},

@@ -49,9 +49,15 @@ func (g *Generator) startAuction() bool {
 	if now*1000 < g.opens {
 		return false
 	}
-	d := g.w.device.Key(g.r.Uint64())
-	if extra := len(g.devices) - g.cfg.Devices; extra > 0 && g.uniform(len(g.devices)) < extra {
-		d = g.cfg.Devices + g.uniform(extra) // those registered in the run take their share
+	if len(g.devices) == 0 {
+		return false
+	}
+	d, old := 0, len(g.c.devices)
+	if old > 0 {
+		d = g.c.popular.Key(g.r.Uint64())
+	}
+	if extra := len(g.devices) - old; extra > 0 && g.uniform(len(g.devices)) < extra {
+		d = old + g.uniform(extra) // those registered in the run take their share
 	}
 	for i := 0; g.devices[d].busy || g.devices[d].free > now || g.account(g.c.users, g.devices[d].owner).busy; i++ {
 		if i == 64 || i == len(g.devices) {

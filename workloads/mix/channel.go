@@ -13,7 +13,7 @@ type channel struct {
 	payeeAccount uint64
 }
 
-// How a channel ends. Of 48 channels 45 are just claimed, two get a second deposit
+// How a channel ends. Of 48 channels 44 are just claimed, two get a second deposit
 // first, one is claimed while its payer settles and one is settled: the mix of the
 // workload table.
 const (

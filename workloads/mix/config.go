@@ -2,6 +2,7 @@ package mix
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/edgebft/edgebft/protocols"
@@ -39,8 +40,9 @@ type Config struct {
 	// Origin is the wall clock at ledger time 0; clocks that report to the ledger
 	// subtract it.
 	Origin protocols.Time
-	// Devices that are registered and checked in from the start, per shard,
-	// 1..MaxDevices, default 1,000. Registrations of the run add to them.
+	// Devices that are registered and checked in from the start, of all shards
+	// together, 1..MaxDevices, default 1,000. Device d belongs to shard d%Shards, and
+	// d is its rank in popularity. Registrations of the run add to them.
 	Devices int
 	// Users are the accounts without a role, per shard: owners, bidders, payers
 	// and clients of services; 8..MaxUsers. 0 stands for 64 plus twice Clients.
@@ -48,7 +50,9 @@ type Config struct {
 	// Clients that will play the world, all together; it scales the cast.
 	Clients int
 	// Theta is the Zipf exponent of devices and payees; BidderTheta that of
-	// bidders.
+	// bidders. Everybody who signs belongs to the shard that plays the session, so
+	// that a shard draws from its own ranks, which keep their weights; the payee of a
+	// transfer need not sign and is drawn from all users of all shards.
 	Theta, BidderTheta arrival.Milli
 	// Alpha is the exponent of the power law of late bids, default 0.2.
 	Alpha arrival.Milli
@@ -62,7 +66,9 @@ type Config struct {
 	DefaultPermille, UnrevealedPermille, FailPermille int
 	// Services under vote from genesis on, per shard, 0..MaxServices. Each runs
 	// Epochs epochs (1..MaxEpochs, default 32) of EpochTicks ticks (10..10,000,
-	// default 10) with a panel of Panel voters (1..64, default 5).
+	// default 10; at most 2^32 ms) with a panel of Panel voters (1..64, default 5).
+	// They began one after the other, evenly over an epoch, the first of them one
+	// epoch before the load begins; see Lead.
 	Services, Epochs, EpochTicks, Panel int
 	// NoSampling leaves out the services that are posted during the run.
 	NoSampling bool
@@ -80,6 +86,7 @@ const (
 	MaxUsers    = 1 << 18
 	MaxServices = 4096
 	MaxEpochs   = 4096
+	maxPanels   = 1 << 20
 )
 
 func setDefault[T comparable](v *T, def T) {
@@ -100,6 +107,9 @@ func (c *Config) fill() {
 	setDefault(&c.EpochTicks, 10)
 	setDefault(&c.Panel, 5)
 }
+
+// payees is how many users of all shards are drawn as payees.
+func (c *Config) payees() int { return min(c.Users*c.Shards, arrival.MaxKeys) }
 
 // Check reports what is wrong with the configuration.
 func (c Config) Check() error {
@@ -144,6 +154,12 @@ func (c Config) Check() error {
 			return fmt.Errorf("mix: %s is %d; allowed is %d to %d", b.name, b.v, b.min, b.max)
 		}
 	}
+	if ms := c.Tick.Milliseconds() * int64(c.EpochTicks); ms > math.MaxUint32 {
+		return fmt.Errorf("mix: an epoch of %d ticks of %v is %d ms; at most %d ms are allowed: shorten the tick or the epoch", c.EpochTicks, c.Tick, ms, uint32(math.MaxUint32))
+	}
+	if n := int64(c.Services) * int64(c.Epochs) * int64(c.Shards); c.Weights[Service] > 0 && n > maxPanels {
+		return fmt.Errorf("mix: %d services of each of %d processes run %d epochs, which is %d panels; at most %d are allowed: fewer services or longer epochs", c.Services, c.Shards, c.Epochs, n, maxPanels)
+	}
 	if c.Explicit && c.Weights[Service] > 0 {
 		return fmt.Errorf("mix: explicit closing excludes services; set the weight of service to 0")
 	}
@@ -152,6 +168,43 @@ func (c Config) Check() error {
 	}
 	return nil
 }
+
+// Lead is the ledger time at which the load begins, if there are services under
+// vote: the first epoch of the first of them is over by then, and there is something
+// to judge from the start. Without them it is 0. The wall clock at the start of the
+// load is Origin plus Lead.
+func (c Config) Lead() time.Duration {
+	c.fill()
+	if c.Weights[Service] == 0 || c.Services == 0 {
+		return 0
+	}
+	return c.Tick * time.Duration(c.EpochTicks)
+}
+
+// ResolveEpochs fills in Epochs, if it is 0, so that there are services to vote on as
+// long as the load lasts; a load without an end (0) has the default. Epochs that end
+// before the load does are an error: nothing would be left to do.
+func (c *Config) ResolveEpochs(load time.Duration) error {
+	lead := c.Lead()
+	if lead == 0 || load <= 0 {
+		return nil
+	}
+	need := int((load + lead - 1) / lead)
+	if c.Epochs == 0 {
+		c.Epochs = need
+	}
+	if c.Epochs < need || c.Epochs > MaxEpochs {
+		return fmt.Errorf("%d epochs of %v for a load of %v; it takes %d and at most %d are allowed: leave epochs out, or give longer epochs (epoch_ticks, tick)", c.Epochs, lead, load, need, MaxEpochs)
+	}
+	return nil
+}
+
+// opsPerVote and opsPerSampling are the transactions of the two kinds of sessions of
+// services: commits, reveals and the call for the verdict; post, offers, anchors and
+// reports.
+func (c *Config) opsPerVote() uint64 { return uint64(2000*c.Panel + 1000) }
+
+const opsPerSampling = 3000 + 2000*sampledEpochs
 
 // opsPerSession is how many transactions a session of the family makes on
 // average, in thousandths.
@@ -165,11 +218,14 @@ func (c *Config) opsPerSession(f Family) uint64 {
 			n += 1000
 		}
 		return uint64(n)
-	case Service:
-		if c.NoSampling {
-			return uint64(2000*c.Panel + 1000)
+	case Service: // as long as none has been opened
+		switch {
+		case c.NoSampling:
+			return c.opsPerVote()
+		case c.Services == 0:
+			return opsPerSampling
 		}
-		return 3000 + 2000*sampledEpochs
+		return (c.opsPerVote() + opsPerSampling) / 2
 	case Channel:
 		return 2083 // of 48 channels four make a third transaction
 	default:

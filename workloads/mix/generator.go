@@ -99,16 +99,16 @@ type Generator struct {
 	open     []*job // by user
 	sent     []protocols.Time
 	freed    []protocols.Time // when a user got its last result; 0 once it came back
-	rounds   []round
-	channels int   // opened so far
-	devs     int   // registered so far
-	tick     int64 // ms
+	votes    int              // opened so far, or left out
+	channels int              // opened so far
+	devs     int              // registered so far
+	tick     int64            // ms
 	// Smoothed latency, and time from a user's result to its return, in
 	// microseconds. They begin with a guess, kept negative.
 	lat, idle int64
 	late      int64 // how much later than due transactions were sent of late, in ms
 	opens     int64 // when the next auction may open, in microseconds of wall clock
-	served    served
+	service   int64 // transactions of a session of services, in thousandths, on average
 	stats     Stats
 }
 
@@ -129,7 +129,7 @@ func (w *World) NewGenerator(env protocols.LoadEnv, users int) *Generator {
 			}})
 		}
 	}
-	g.rounds = make([]round, len(g.c.services))
+	g.service = int64(w.cfg.opsPerSession(Service))
 	return g
 }
 
@@ -332,7 +332,11 @@ func (g *Generator) start() bool {
 		total := uint64(0)
 		for f := range numFamilies {
 			if weight[f] != tried {
-				weight[f] = uint64(g.cfg.Weights[f]) * 1_000_000_000 / g.cfg.opsPerSession(f)
+				ops := g.cfg.opsPerSession(f)
+				if f == Service {
+					ops = uint64(g.service)
+				}
+				weight[f] = uint64(g.cfg.Weights[f]) * 1_000_000_000 / ops
 				total += weight[f]
 			}
 		}
@@ -367,7 +371,7 @@ func (g *Generator) startFamily(f Family) bool {
 	case Auction:
 		return g.startAuction()
 	case Service:
-		return g.startVote() || g.startSampling()
+		return g.startService()
 	case Channel:
 		return g.startChannel()
 	default:

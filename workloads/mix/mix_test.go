@@ -310,7 +310,9 @@ func TestWorldIsChecked(t *testing.T) {
 		"shard is 1":        func(c *Config) { c.Shard = 1 },
 		"explicit closing":  func(c *Config) { c.Explicit = true },
 		"theta is 2001":     func(c *Config) { c.Theta = arrival.MaxTheta + 1 },
-		"neither services":  func(c *Config) { c.NoSampling, c.Services = true, 0 },
+		"an epoch of 2000 ticks of 1h0m0s is 7200000000 ms; at most 4294967295 ms":     func(c *Config) { c.Tick, c.EpochTicks = time.Hour, 2000 },
+		"8 services of each of 256 processes run 4096 epochs, which is 8388608 panels": func(c *Config) { c.Shards, c.Epochs = 256, MaxEpochs },
+		"neither services": func(c *Config) { c.NoSampling, c.Services = true, 0 },
 	} {
 		c := marketConfig()
 		change(&c)
@@ -320,3 +322,72 @@ func TestWorldIsChecked(t *testing.T) {
 	_, err := NewWorld(marketConfig(), Cluster{Chain: 1, N: 3, F: 1}, modelled())
 	require.ErrorContains(t, err, "at least 4 needed")
 }
+
+// There is something to vote on from the start of the load to its end.
+func TestServicesLastAsLongAsTheLoad(t *testing.T) {
+	cfg := tableConfig("w4")
+	cfg.Epochs = 0
+	const load = 24 * time.Second
+	require.Equal(t, 5*time.Second, cfg.Lead())
+	require.NoError(t, cfg.ResolveEpochs(load))
+	require.Equal(t, 5, cfg.Epochs)
+	s, _ := closed(t, cfg, 16, load)
+	done := make([]int, load/(4*time.Second))
+	for _, x := range s.samples {
+		if x.Outcome == protocols.Done {
+			done[int(time.Duration(x.Finished)/(4*time.Second))]++
+		}
+	}
+	for i, n := range done {
+		// 200 services, 11 transactions each in 5 s; the first verdicts take an epoch.
+		require.Greater(t, n, map[bool]int{true: 700, false: 1500}[i == 0], "seconds %d to %d: %v", 4*i, 4*i+4, done)
+	}
+
+	cfg.Epochs = 4
+	require.ErrorContains(t, cfg.ResolveEpochs(load), "4 epochs of 5s for a load of 24s; it takes 5 and at most 4096 are allowed: leave epochs out")
+	cfg.Epochs = 0
+	require.ErrorContains(t, cfg.ResolveEpochs(24*time.Hour), "it takes 17280 and at most 4096 are allowed")
+	cfg = tableConfig("w3")
+	require.NoError(t, cfg.ResolveEpochs(24*time.Hour), "no services")
+	require.Zero(t, cfg.Lead())
+}
+
+// The devices are divided among the processes, and popularity with them; transfers
+// go to users of all processes.
+func TestShardsDivideTheKeys(t *testing.T) {
+	cfg := marketConfig()
+	cfg.Weights = [numFamilies]int{Transfer: 1}
+	cfg.Devices, cfg.Shards = 10, 4
+	w, err := NewWorld(cfg, cluster(), modelled())
+	require.NoError(t, err)
+	require.Len(t, w.genesis.Devices, 10)
+	for shard, want := range []int{3, 3, 2, 2} {
+		require.Len(t, w.shards[shard].devices, want)
+		require.Equal(t, want, w.shards[shard].popular.Keys())
+	}
+	g := w.Shard(1).NewGenerator(newStage(t, cfg, modelled()), 4)
+	count := map[uint64]int{}
+	var per [4]int
+	for range 20_000 {
+		acc := g.anyPayee(0)
+		count[acc]++
+		for s := range w.shards {
+			k := &w.shards[s]
+			if acc >= k.account(k.users, 0) && acc < k.account(k.users, k.users.n) {
+				per[s]++
+			}
+		}
+	}
+	require.Equal(t, 20_000, per[0]+per[1]+per[2]+per[3])
+	n := w.cfg.Users
+	top := w.shards[0].account(w.shards[0].users, n/3)
+	require.InDelta(t, q32(w.payee.Share(0)), float64(count[top])/20_000, 0.01, "rank 0 of all users")
+	require.Greater(t, per[3], 2_000)
+
+	cfg.Devices, cfg.Weights = 2, [numFamilies]int{Auction: 1}
+	w, err = NewWorld(cfg, cluster(), modelled())
+	require.NoError(t, err)
+	require.False(t, w.Shard(3).NewGenerator(newStage(t, cfg, modelled()), 4).startAuction(), "this process has no device")
+}
+
+func q32(v uint64) float64 { return float64(v) / (1 << 32) }

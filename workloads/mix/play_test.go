@@ -70,7 +70,7 @@ func newStage(t require.TestingT, cfg Config, scheme protocols.AppScheme) *stage
 	require.NoError(t, err)
 	r := rand.New(rand.NewPCG(5, 6))
 	return &stage{
-		t: t, world: w, state: w.Application().(*market.State), scheme: scheme, wake: never, origin: cfg.Origin,
+		t: t, world: w, state: w.Application().(*market.State), scheme: scheme, wake: never, origin: cfg.Origin.Add(w.cfg.Lead()),
 		latency: func() time.Duration { return time.Duration(2000+r.IntN(6000)) * time.Microsecond },
 		bytes:   map[uint8]int{}, count: map[uint8]int{}, applied: func([]byte, []byte) {},
 	}
@@ -87,7 +87,7 @@ func (s *stage) config(g **Generator) load.Config {
 // clockTick advances ledger time; it is ordered like any other operation.
 func (s *stage) clockTick() {
 	s.tick++
-	now := uint64(s.now) / uint64(time.Millisecond)
+	now := uint64(s.Clock()-s.world.cfg.Origin) / uint64(time.Millisecond)
 	var reports []market.ClockReport
 	for i := range 3 {
 		reports = append(reports, market.SignClock(s.scheme, DerivedSeed(7)(i), 7, uint16(i), s.tick, now))

@@ -6,12 +6,6 @@ import (
 	"github.com/edgebft/edgebft/workloads/market"
 )
 
-// round is the next epoch of a service under vote that nobody has judged.
-type round struct{ epoch int }
-
-// served counts the rounds of an epoch that were opened.
-type served struct{ epoch, rounds int }
-
 // vote is the judgement of one epoch of a service by a panel.
 type vote struct {
 	id         market.ID
@@ -38,45 +32,55 @@ const (
 	stepFinalize
 )
 
-// startVote takes the next epoch that is due and still open for commits.
-func (g *Generator) startVote() bool {
-	if len(g.rounds) == 0 {
-		return false
-	}
-	ms := int64(g.w.epochMS())
-	now := g.clock()
-	// The epochs that are over for certain: ledger time may be behind. All
-	// services began at time 0, so one number serves them all.
-	over := int((now-g.lag())/ms) - 1
-	late := now > (int64(over)+1)*ms+ms/3 // most of the commit window must be left
-	if over < 0 || late || over >= g.cfg.Epochs {
-		return false
-	}
-	// The panels all reveal in the same short window: no more of them than it has
-	// room for.
-	if g.served.epoch != over {
-		g.served = served{epoch: over}
-	}
-	room := ms/5 - g.lag() - 3*g.latency()
-	if int64(g.served.rounds)*g.spacing(uint64(1000*g.cfg.Panel)) >= room*1000/2 {
-		return false
-	}
-	g.served.rounds++
-	first := g.uniform(len(g.rounds))
-	for k := range g.rounds {
-		i := (first + k) % len(g.rounds)
-		if g.rounds[i].epoch > over {
-			continue
+// startService votes on the epoch of a service or has one sampled, each as often as
+// the other while there are epochs to vote on.
+func (g *Generator) startService() bool {
+	vote := g.chance(500) && g.startVote()
+	if !vote && !g.startSampling() {
+		if vote = g.startVote(); !vote {
+			return false
 		}
-		g.rounds[i].epoch = over + 1
-		g.openRound(i, over, ms, now)
-		return true
+	}
+	ops := int64(opsPerSampling)
+	if vote {
+		ops = int64(g.cfg.opsPerVote())
+	}
+	g.service += (ops - g.service) / 16
+	return true
+}
+
+// startVote takes the next epoch that is due and still open for commits. Epochs end
+// one after the other, in the order of their services.
+func (g *Generator) startVote() bool {
+	n := len(g.c.services)
+	if n == 0 {
+		return false
+	}
+	ms, now := int64(g.w.epochMS()), g.clock()
+	// The panel reveals in a short window: there must be room for it, and it takes
+	// half of what the users do at most.
+	room := ms/5 - g.lag() - 3*g.latency()
+	if 2*g.spacing(uint64(1000*g.cfg.Panel)) > 1000*room {
+		return false
+	}
+	for g.votes/n < g.cfg.Epochs {
+		service, epoch := g.votes%n, g.votes/n
+		due := g.w.began(g.cfg.Shard, service) + int64(epoch+1)*ms
+		if now < due+g.lag() {
+			return false // ledger time may be behind
+		}
+		g.votes++
+		if now <= due+ms/3 { // most of the commit window is left
+			g.openVote(service, epoch, due, now)
+			return true
+		}
 	}
 	return false
 }
 
-func (g *Generator) openRound(service, epoch int, ms, now int64) {
-	s := &vote{id: g.c.services[service], service: service, epoch: uint32(epoch), due: int64(epoch+1) * ms, epochMS: ms, verdict: market.Pass, complete: true}
+func (g *Generator) openVote(service, epoch int, due, now int64) {
+	ms := int64(g.w.epochMS())
+	s := &vote{id: g.c.services[service], service: service, epoch: uint32(epoch), due: due, epochMS: ms, verdict: market.Pass, complete: true}
 	if g.chance(g.cfg.FailPermille) {
 		s.verdict = market.Fail
 	}
@@ -176,12 +180,9 @@ type sampled struct {
 	failed   bool
 }
 
-// sampledEpochs is how many epochs such a service runs; an epoch takes a few
-// ticks, because nobody waits in it.
-const (
-	sampledEpochs = 2
-	sampledTicks  = 4
-)
+// sampledEpochs is how many epochs such a service runs; an epoch is short, because
+// nobody waits in it.
+const sampledEpochs = 2
 
 const (
 	stepPost uint8 = iota
@@ -206,7 +207,7 @@ func (g *Generator) startSampling() bool {
 	}
 	s := &sampled{
 		client: g.account(g.c.users, client), auditor: g.account(g.c.auditors, g.uniform(g.c.auditors.n)), offers: [2]int{first, second},
-		epochMS: sampledTicks*g.tick + 6*g.latency(),
+		epochMS: g.window(),
 	}
 	g.after(0, s, s.client, stepPost, 0)
 	return true

@@ -15,8 +15,7 @@ func (g *Generator) startTransfer() bool {
 	if from < 0 {
 		return false
 	}
-	to := g.payee(from)
-	g.after(0, &transfer{g.c.account(g.c.users, to), uint64(1 + g.uniform(100))}, g.account(g.c.users, from), 0, 0)
+	g.after(0, &transfer{g.anyPayee(from), uint64(1 + g.uniform(100))}, g.account(g.c.users, from), 0, 0)
 	return true
 }
 
@@ -26,14 +25,27 @@ func (t *transfer) payload(*Generator, uint8, int) (market.Payload, []market.Sig
 
 func (t *transfer) result(*Generator, *job, market.Code, []byte) {}
 
-// payee draws a popular user other than from.
+// payee draws a popular user of the shard other than from.
 func (g *Generator) payee(from int) int {
 	n := g.c.users.n
-	to := (g.w.payee.Key(g.r.Uint64()) + n/3) % n // the hottest payees are not the hottest bidders
+	to := (g.c.payees.Key(g.r.Uint64()) + n/3) % n // the hottest payees are not the hottest bidders
 	if to == from {
 		to = (to + 1) % n
 	}
 	return to
+}
+
+// anyPayee draws the account of a popular user of any shard other than from. Users
+// have the same ranks as for payee.
+func (g *Generator) anyPayee(from int) uint64 {
+	n, shards := g.c.users.n, g.cfg.Shards
+	rank := g.w.payee.Key(g.r.Uint64())
+	to := (rank/shards + n/3) % n
+	c := &g.w.shards[rank%shards]
+	if c == g.c && to == from {
+		to = (to + 1) % n
+	}
+	return c.account(c.users, to)
 }
 
 // registration brings one new device: its OEM registers it for its owner, who then

@@ -49,6 +49,8 @@ type cast struct {
 	first                                    uint64
 	users, oems, providers, voters, auditors group
 	devices                                  []device
+	popular                                  *arrival.Zipf // of devices; nil if there are none
+	payees                                   *arrival.Zipf // of the users
 	services                                 []market.ID
 }
 
@@ -66,9 +68,8 @@ type World struct {
 	scheme  protocols.AppScheme
 	shards  []cast
 	genesis *market.Genesis
-	bidder  *arrival.Zipf
-	device  *arrival.Zipf
-	payee   *arrival.Zipf
+	bidder  *arrival.Zipf // of the shard's users
+	payee   *arrival.Zipf // of all users
 	sniper  arrival.Sniper
 }
 
@@ -98,16 +99,25 @@ func NewWorld(cfg Config, cluster Cluster, scheme protocols.AppScheme) (*World, 
 	if w.bidder, err = arrival.NewZipf(cfg.Users, cfg.BidderTheta); err != nil {
 		return nil, err
 	}
-	if w.payee, err = arrival.NewZipf(cfg.Users, cfg.Theta); err != nil {
-		return nil, err
-	}
-	if w.device, err = arrival.NewZipf(cfg.Devices, cfg.Theta); err != nil {
+	if w.payee, err = arrival.NewZipf(cfg.payees(), cfg.Theta); err != nil {
 		return nil, err
 	}
 	if w.sniper, err = arrival.NewSniper(cfg.Alpha); err != nil {
 		return nil, err
 	}
 	w.build()
+	for s := range w.shards {
+		k := &w.shards[s]
+		if k.payees, err = arrival.NewZipfPart(cfg.payees(), cfg.Theta, s, cfg.Shards); err != nil {
+			return nil, err
+		}
+		if len(k.devices) == 0 {
+			continue
+		}
+		if k.popular, err = arrival.NewZipfPart(cfg.Devices, cfg.Theta, s, cfg.Shards); err != nil {
+			return nil, err
+		}
+	}
 	if _, err := market.New(w.genesis); err != nil {
 		return nil, fmt.Errorf("mix: %w", err)
 	}
@@ -212,7 +222,7 @@ func (w *World) buildShard(shard int, next uint64) uint64 {
 	for i := range k.oems.n {
 		g.Models = append(g.Models, market.GenesisModel{ID: modelID(shard, i), Model: market.Model{OEM: k.account(k.oems, i), Class: uint16(i % 16)}})
 	}
-	for i := range c.Devices {
+	for i := range (c.Devices - shard + c.Shards - 1) / c.Shards {
 		key := w.scheme.Public(seedOf(g.Chain, "device", shard, i))
 		owner := c.Users - 1 - i%c.Users // the hottest bidders own the coldest devices
 		k.devices = append(k.devices, device{id: market.DeviceID(key), owner: owner})
@@ -239,6 +249,7 @@ func (w *World) buildService(k *cast, shard, i int) {
 		Post: market.ServicePost{
 			PriceMax: servicePrice, EpochMS: w.epochMS(), Epochs: uint32(c.Epochs), Mechanism: market.Voting, Trust: 100, PanelFee: panelFee,
 		},
+		Start: uint64(w.began(shard, i)),
 	})
 	for e := range c.Epochs {
 		p := market.GenesisPanel{Service: id, Epoch: uint32(e)}
@@ -255,6 +266,14 @@ func (w *World) seat(k *cast, service, epoch, j int) int {
 	return ((service+epoch*7)*w.cfg.Panel + j) % k.voters.n
 }
 
+// began returns when a service began, in ms of ledger time. The services follow each
+// other evenly, so that their epochs do not all end at once.
+func (w *World) began(shard, service int) int64 {
+	c := &w.cfg
+	return int64(w.epochMS()) * int64(service*c.Shards+shard) / int64(c.Services*c.Shards)
+}
+
+// epochMS is the length of an epoch; Config.Check bounds it.
 func (w *World) epochMS() uint32 {
 	return uint32(w.cfg.Tick.Milliseconds()) * uint32(w.cfg.EpochTicks)
 }
