@@ -230,6 +230,10 @@ func (s *Sim) onCheck(ref uint32) {
 		s.checks.put(ref)
 		return
 	}
+	if p.paused {
+		p.asleep = append(p.asleep, event{kind: evCheck, ref: ref})
+		return
+	}
 	s.cur = stepState{proc: p, host: h}
 	bad := s.verifyAll(c)
 	cost := nanos(scaled(s.cur.ps, h.scale))

@@ -12,8 +12,20 @@ type nic struct {
 
 const bitNanos = 8e9 // bits per byte times nanoseconds per second
 
-// serial returns bytes*8e9/rate as quotient and remainder. The product needs
-// 128 bits above 2.3 GB.
+// far is the end of time, 36 years: no run goes on for longer, and all sums on
+// the way to an event's time stop here. A few of them still fit into 63 bits.
+const far = int64(1) << 60
+
+// later returns at + d for non-negative values, far at most.
+func later(at, d int64) int64 {
+	if d > far-at {
+		return far
+	}
+	return at + d
+}
+
+// serial returns bytes*8e9/rate as quotient and remainder, far at most. The
+// product needs 128 bits above 2.3 GB.
 func serial(bytes int64, rate uint64) (q, r uint64) {
 	if rate == 0 {
 		return 0, 0
@@ -22,7 +34,13 @@ func serial(bytes int64, rate uint64) (q, r uint64) {
 	if hi == 0 {
 		return lo / rate, lo % rate
 	}
-	return bits.Div64(hi, lo, rate)
+	if hi >= rate {
+		return uint64(far), 0
+	}
+	if q, r = bits.Div64(hi, lo, rate); q >= uint64(far) {
+		return uint64(far), 0
+	}
+	return q, r
 }
 
 // serve lets the NIC work off something that is ready at the given time and
@@ -31,7 +49,7 @@ func (n *nic) serve(ready int64, q, r uint64) int64 {
 	if ready > n.busy {
 		n.busy, n.rem = ready, 0
 	}
-	n.busy += int64(q)
+	n.busy = later(n.busy, int64(q))
 	if n.rem += r; n.rem >= n.rate && n.rate > 0 {
 		n.rem -= n.rate
 		n.busy++
@@ -73,26 +91,49 @@ const (
 	etherOverhead = 38       // preamble, header, check sequence, gap
 	tlsRecord     = 16 << 10 // payload of a TLS 1.3 record
 	tlsOverhead   = 22
-	tcpSegment    = 1448 // payload of a segment with timestamps on Ethernet
-	tcpOverhead   = 90   // Ethernet with preamble, check sequence and gap 38, IPv4 20, TCP 32
-	udpPayload    = 1472
-	udpOverhead   = 66 // Ethernet 38, IPv4 20, UDP 8
+	tcpHeaders    = 52 // in the MTU: IPv4 20, TCP with timestamps 32
+	udpHeaders    = 28 // in the MTU: IPv4 20, UDP 8
+	defaultMTU    = 1500
+	minMTU        = 256
+	maxMTU        = 65536
 )
 
-// WireBytes returns what a frame occupies on the link, headers included. A
-// message that joins an open flush shares the record and segment of the one
-// before it.
-func WireBytes(t Transport, frame int, joins bool) int64 {
+// Payload returns how many bytes a packet of a link with this MTU carries: 1,448
+// in a segment of TCP, 1,472 in a datagram on Ethernet.
+func Payload(t Transport, mtu int64) int64 {
+	if t == Datagram {
+		return mtu - udpHeaders
+	}
+	return mtu - tcpHeaders
+}
+
+// WireBytes returns what a frame adds to what the link carries, headers included.
+// before is the number of bytes of the frames that share its flush and come before
+// it, 0 if it opens one: it pays for the records and segments that it begins.
+// Datagrams share nothing. It needs frame >= 0 and an MTU of at least 256.
+func WireBytes(t Transport, mtu, before int64, frame int) int64 {
 	b := int64(frame)
 	if t == Datagram {
-		return b + (b+udpPayload-1)/udpPayload*udpOverhead
+		return b + parts(b, mtu-udpHeaders)*(etherOverhead+udpHeaders)
 	}
-	if joins {
-		b += b / tlsRecord * tlsOverhead
-		return b + b/tcpSegment*tcpOverhead
+	if before == 0 {
+		return streamBytes(b, mtu)
 	}
+	return streamBytes(before+b, mtu) - streamBytes(before, mtu)
+}
+
+// streamBytes is what so many bytes of one flush occupy on the link.
+func streamBytes(b, mtu int64) int64 {
 	b += (b + tlsRecord - 1) / tlsRecord * tlsOverhead
-	return b + (b+tcpSegment-1)/tcpSegment*tcpOverhead
+	return b + parts(b, mtu-tcpHeaders)*(etherOverhead+tcpHeaders)
+}
+
+// parts returns how many packets with so much payload it takes.
+func parts(b, payload int64) int64 {
+	if payload == defaultMTU-tcpHeaders { // nearly always, and a constant divides faster
+		return (b + defaultMTU - tcpHeaders - 1) / (defaultMTU - tcpHeaders)
+	}
+	return (b + payload - 1) / payload
 }
 
 // mulDiv returns a*b/d, saturating.

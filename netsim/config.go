@@ -3,6 +3,7 @@ package netsim
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/edgebft/edgebft/netsim/profile"
@@ -242,8 +243,12 @@ func (c *Config) check() error {
 			if p.Floor < 1 {
 				return fmt.Errorf("%s has a floor of %d ns; a minimum delay of at least 1 ns is mandatory", name, p.Floor)
 			}
-			if p.Jitter != nil && len(p.Jitter.Values) == 0 {
-				return fmt.Errorf("%s has an empty jitter table; leave it out for none", name)
+			if p.Floor > far {
+				return fmt.Errorf("%s has a floor of %d ns; at most %d", name, p.Floor, far)
+			}
+			// Tables of a parsed topology ascend by construction, and are large.
+			if q := p.Jitter; q != nil && (len(q.Values) < 2 || q.Values[0] < 0 || q.Values[len(q.Values)-1] > far || t.Hash == "" && !slices.IsSorted(q.Values)) {
+				return fmt.Errorf("%s has a jitter table of %d quantiles; it needs at least 2, ascending, from 0 ns to %d ns (leave it out for none)", name, len(q.Values), far)
 			}
 			if p.LossPPM < 0 || p.LossPPM >= 1_000_000 {
 				return fmt.Errorf("%s loses %d ppm; allowed are 0 to 999999", name, p.LossPPM)

@@ -55,6 +55,23 @@ func (t *connTable) cell(key uint64, now int64) *int64 {
 	}
 }
 
+// forget frees all connections from and to a process.
+func (t *connTable) forget(proc int32) {
+	for _, d := range t.dense {
+		if d == nil {
+			continue
+		}
+		for i := range t.procs {
+			d[int(proc)*t.procs+i], d[i*t.procs+int(proc)] = -1, -1
+		}
+	}
+	for i := range t.cells {
+		if c := &t.cells[i]; int32(c.key>>34) == proc || int32(c.key>>4&(1<<30-1)) == proc {
+			c.last = -1 // an empty cell does not mind
+		}
+	}
+}
+
 func (t *connTable) rebuild(now int64) {
 	live := 0
 	for i := range t.cells {

@@ -242,3 +242,45 @@ func TestContractIsEnforced(t *testing.T) {
 		require.ErrorContains(t, s.Run(1000), want, want)
 	}
 }
+
+// A lane that waits for a core only is not backlogged: what it sends afterwards
+// opens a flush of its own.
+func TestWaitingForACoreIsNoBacklog(t *testing.T) {
+	prof := &profile.Profile{Send: profile.IO{Flush: int64(us) * 1000}}
+	prof.Ops[protocols.OpApply].A = int64(ms) * 1000
+	s := newStage(t, Config{Profile: prof})
+	h := s.host(HostSpec{Cores: 1})
+	s.addOn(h, 0, &puppet{
+		start: func(p *puppet, _ protocols.Boot) {
+			p.ask(2, 1, 0)
+			p.env.SetTimer(2*ms, 0, 0)
+		},
+		timeout: func(p *puppet, _ protocols.Timer) { p.ask(2, 2, 0) },
+	})
+	s.addOn(h, 1, &puppet{ // has the core from 1.5 to 2.5 ms
+		start:   func(p *puppet, _ protocols.Boot) { p.env.SetTimer(1500*us, 0, 0) },
+		timeout: func(p *puppet, _ protocols.Timer) { p.env.Auth().Charge(protocols.OpApply, 0) },
+	})
+	var a arrivals
+	s.addOn(s.host(HostSpec{Profile: &profile.Profile{}}), 2, &puppet{receive: a.receive})
+	st := s.run(time.Second)
+	require.Equal(t, protocols.Time(ms+2500*us+2*us), a.at[1], "it did wait for the core")
+	require.EqualValues(t, 2*us, st.Nodes[0].CPU)
+	require.Equal(t, 2*uint64(wireOf(0)), st.Nodes[0].Sent[protocols.ClassOrder].Wire)
+}
+
+// Datagrams share no flush: each is a system call on both sides.
+func TestDatagramsShareNoFlush(t *testing.T) {
+	prof := &profile.Profile{Send: profile.IO{Flush: int64(us) * 1000}, Recv: profile.IO{Flush: 2 * int64(us) * 1000}}
+	s := newStage(t, Config{Transport: Datagram, Profile: prof})
+	s.add(0, &puppet{start: func(p *puppet, _ protocols.Boot) {
+		for i := range uint64(10) {
+			p.ask(1, i, 0)
+			p.env.Multicast(protocols.Replicas(2), &msg{tag: tagPrepare})
+		}
+	}})
+	s.add(1, &puppet{})
+	st := s.run(time.Second)
+	require.EqualValues(t, 20*us, st.Nodes[0].CPU)
+	require.EqualValues(t, 40*us, st.Nodes[1].CPU)
+}

@@ -160,7 +160,7 @@ func (s *Sim) beginSync(p *proc) {
 	}
 	took = s.slowSync(h, took)
 	d.count++
-	at := s.now + max(took, 1)
+	at := later(s.now, max(took, 1))
 	s.q.push(event{at: at, key: s.tie(h.id, 0, saltDisk+1, at, uint32(d.count)), src: h.id, kind: evSynced})
 }
 
@@ -203,6 +203,7 @@ func (s *Sim) settleLog(l *lane) {
 		}
 	}
 	g.durable = g.covered
+	l.proc.wiped = false // from now on its log says what it has done
 	if compact {
 		g.compact()
 	}
@@ -218,7 +219,7 @@ func (s *Sim) settleLog(l *lane) {
 		}
 		n++
 	}
-	if n-l.heldAt > 0 && l.full(s) && l.count > 0 {
+	if n-l.heldAt > 0 && l.full(s) && (l.count > 0 || l.timers.len() > 0) {
 		s.wake(l, max(s.now, l.busy))
 	}
 	if n == len(l.held) {

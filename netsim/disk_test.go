@@ -215,3 +215,84 @@ func TestPostsWaitForTheLog(t *testing.T) {
 	s.run(time.Second)
 	require.ElementsMatch(t, []protocols.Time{0, protocols.Time(101 * us), protocols.Time(101 * us)}, at)
 }
+
+// What waits for the disk when a pause begins leaves after the pause, behind what
+// the step sent before.
+func TestPausedOutputsWaitForTheDiskAndThePause(t *testing.T) {
+	prof := &profile.Profile{Fsync: int64(5*ms) * 1000, StepTimer: int64(2*ms) * 1000}
+	for name, first := range map[string]time.Duration{
+		"sync before the pause": -ms / 2, // the step is over at 1.5 ms, its record is durable at 6.5 ms
+		"step in the pause":     ms,      // the step is over at 3 ms, its record is durable at 8 ms
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, Config{Profile: prof, Faults: []Fault{{Kind: FaultPause, At: protocols.Time(2 * ms), For: 18 * ms, Nodes: ids(0)}}})
+			var a arrivals
+			send := func(p *puppet) {
+				p.ask(1, 1, 0)
+				p.env.Log(record(1))
+				p.ask(1, 2, 0)
+				p.ask(1, 3, 0)
+			}
+			s.add(0, &puppet{
+				start: func(p *puppet, _ protocols.Boot) {
+					if first < 0 {
+						send(p)
+						return
+					}
+					p.env.SetTimer(first, 0, 0)
+				},
+				timeout: func(p *puppet, _ protocols.Timer) { send(p) },
+			})
+			s.add(1, &puppet{receive: a.receive})
+			s.run(time.Second)
+			require.Equal(t, []uint64{1, 2, 3}, a.seq)
+			if first > 0 {
+				require.Equal(t, protocols.Time(21*ms), a.at[0])
+			}
+			require.GreaterOrEqual(t, a.at[1], protocols.Time(21*ms))
+		})
+	}
+}
+
+// As many outputs as Config.Inbox may wait for the disk; then the lane waits, its
+// timers included, and goes on when there is room.
+func TestALaneThatIsFullWaitsForTheDisk(t *testing.T) {
+	s := newStage(t, Config{Inbox: 16, Profile: diskProfile()})
+	var a arrivals
+	var fired protocols.Time
+	s.add(0, &puppet{
+		start: func(p *puppet, _ protocols.Boot) {
+			p.env.Log(record(1))
+			for i := range uint64(20) {
+				p.ask(1, i, 0)
+			}
+			p.env.SetTimer(10*us, 0, 0)
+		},
+		timeout: func(p *puppet, _ protocols.Timer) { fired = p.env.Now() },
+	})
+	s.add(1, &puppet{receive: a.receive})
+	s.run(time.Second)
+	require.Len(t, a.seq, 20)
+	require.Equal(t, protocols.Time(101*us), fired)
+}
+
+// A process whose disk was emptied is wiped until something of its new life is
+// durable: killed before, it comes back as wiped, since it has promised nothing.
+func TestWipedUntilSomethingIsDurable(t *testing.T) {
+	s := newStage(t, Config{Profile: diskProfile(), Faults: []Fault{
+		{Kind: FaultCrash, At: protocols.Time(1 * ms), For: ms, Wipe: true, Nodes: ids(0)},
+		{Kind: FaultCrash, At: protocols.Time(2*ms + 50*us), For: ms, Nodes: ids(0)}, // before its record is durable
+		{Kind: FaultCrash, At: protocols.Time(4*ms + 150*us), For: ms, Nodes: ids(0)},
+	}})
+	var boots []protocols.Boot
+	s.add(0, &puppet{start: func(p *puppet, b protocols.Boot) {
+		boots = append(boots, b)
+		p.env.Log(record(uint64(len(boots))))
+	}})
+	s.run(time.Second)
+	require.Len(t, boots, 4)
+	for i, want := range []protocols.BootKind{protocols.Fresh, protocols.Wiped, protocols.Wiped, protocols.Recovered} {
+		require.Equal(t, want, boots[i].Kind, "life %d", i)
+	}
+	require.Equal(t, []uint64{3}, recordSeqs(boots[3]))
+}

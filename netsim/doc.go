@@ -24,9 +24,12 @@
 //	ingress   rx    = max(max(first, NIC busy) + bytes/rate down, last + packet/rate down)
 //	CPU       start = max(rx, lane busy, core busy)
 //
-// CPU work is counted in picoseconds and rounded up to nanoseconds once per step.
+// CPU work is counted in picoseconds and rounded up to nanoseconds twice per step:
+// when its work is done, and when all it sends has been handed over.
 // NICs carry the fraction of a nanosecond along. Bytes are the exact encoding of
-// the message in its frame, plus what TLS, TCP and Ethernet add (WireBytes).
+// the message in its frame, plus what TLS, TCP and Ethernet add (WireBytes). How
+// much a packet carries follows from the MTU of the sender's link. Times beyond 36
+// years are 36 years.
 // Outputs leave when the work of the step is done, never during the handler.
 //
 // Work of one step is never preempted. A step that waits for a core runs its
@@ -40,12 +43,16 @@
 //
 // All messages that a step hands to one peer share one flush, that is, one write
 // there and one read here; so do those of directly successive steps of a
-// backlogged lane, 16 at most per flush. The message that opens a flush pays for
-// it on both sides and carries the TLS and TCP headers; those that join it pay
-// per message and byte only. A broadcast joins only the flush of an earlier
-// broadcast to the same group. A lane remembers the open flushes of 64 peers
-// (peers that share a slot replace each other) and of two groups. nettcp follows
-// the same rule.
+// backlogged lane, 16 at most per flush. A lane that waited for a core only is
+// backlogged if something waited for it when its last step ended. The message that
+// opens a flush pays for the write and the read; each pays per message and byte,
+// and on the link for the TLS records and TCP segments that its bytes begin. A
+// broadcast joins only the flush of an earlier broadcast to the same group; a
+// message to a member of the group may join that, and counts for all. A lane
+// remembers the open flushes of 64 peers (peers that share a slot replace each
+// other) and of two groups. Datagrams share nothing: each is a system call on
+// either side, at the price of io.udp where the profile has one. A host that is
+// compared with the simulator has to follow the same rule.
 //
 // # Order
 //
@@ -94,12 +101,16 @@
 //     and announced to the sender at once, to the receiver when something comes
 //     through again. A clog is the fault that keeps messages.
 //   - A connection does not outlive its processes: what is on its way to a process
-//     that crashes is lost even if it arrives after the restart. A copy of which
+//     that crashes is lost even if it arrives after the restart, and nothing that
+//     comes later waits for it. A copy of which
 //     the sender's NIC had not sent the last packet when the sender crashed is
 //     lost as a whole.
 //   - A step that was going on when a pause began ends; what it sends leaves
-//     after the pause.
+//     after the pause, and so does what waited for the disk. A paused process
+//     verifies nothing: what arrives is admitted after the pause.
 //   - Notices about lost datagrams do not exist.
+//   - Loss, duplication and reordering befall messages between two processes of one
+//     host, too; what a path of the topology loses does not.
 //   - Processes of clients can be paused and cut off, but not crashed.
 //   - A crash empties the NIC's queue if the process had the host to itself.
 //

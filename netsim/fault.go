@@ -137,6 +137,7 @@ type faultState struct {
 	Fault
 	seen   uint64 // events counted for the trigger
 	fired  bool
+	begin  int64
 	end    int64
 	group  []int32 // by process: set of the partition, 0 for none
 	from   []bool  // by process
@@ -317,7 +318,8 @@ func (s *Sim) plan(f Fault) error {
 func (s *Sim) schedule(i int, at int64) {
 	x := s.faults[i]
 	x.fired = true
-	x.end = at + int64(x.For)
+	x.begin = min(at, far)
+	at, x.end = x.begin, later(x.begin, int64(x.For))
 	// The smallest keys: at their time faults come before anything else, ends
 	// before beginnings.
 	s.q.push(event{at: at, key: 1<<32 + uint64(i), src: int32(i), kind: evFault, ref: uint32(i)})
@@ -455,10 +457,10 @@ func (s *Sim) retune(h *host) {
 			if x.Permille > 0 {
 				h.slowDisk = scaled(h.slowDisk, x.Permille)
 			}
-			h.diskDelay += int64(x.Delay)
-			h.diskJitter += int64(x.Jitter)
+			h.diskDelay = later(h.diskDelay, int64(x.Delay))
+			h.diskJitter = later(h.diskJitter, int64(x.Jitter))
 		case FaultClock:
-			spec, since = x.Clock, x.end-int64(x.For)
+			spec, since = x.Clock, x.begin
 		}
 	}
 	h.clock.ClockSpec, h.clock.since = spec, since

@@ -427,3 +427,143 @@ func TestRunInPieces(t *testing.T) {
 		require.Equal(t, whole.TraceHash, s.TraceHash())
 	}
 }
+
+// A paused process verifies nothing: what arrives meanwhile is admitted after the
+// pause, in order.
+func TestAPausedProcessVerifiesNothing(t *testing.T) {
+	prof := &profile.Profile{}
+	prof.Ops[protocols.OpMACVerify].A = int64(10*us) * 1000
+	s := newStage(t, Config{Faults: []Fault{{Kind: FaultPause, At: protocols.Time(5*ms + ms/2), For: 10 * ms, Nodes: ids(1)}}})
+	s.add(0, ticker(ms, 1))
+	var h heard
+	s.addOn(s.host(HostSpec{Cores: 4, Profile: prof}), 1, &puppet{receive: h.receive})
+	st := s.run(15 * ms)
+	require.EqualValues(t, 4*10*us, st.Nodes[1].AdmissionCPU, "what arrived from 2 to 5 ms")
+	st = s.run(30 * ms)
+	require.Len(t, h.seq, 28)
+	require.IsIncreasing(t, h.seq)
+	require.EqualValues(t, 28*10*us, st.Nodes[1].AdmissionCPU)
+	require.Equal(t, protocols.Time(15*ms+ms/2+20*us), h.at[4], "when a core is free")
+	require.LessOrEqual(t, h.at[13], protocols.Time(15*ms+ms/2+40*us), "four cores caught up")
+}
+
+// Nor does it answer Env.Check before the pause is over.
+func TestAPausedProcessChecksNothing(t *testing.T) {
+	prof := &profile.Profile{StepBase: int64(ms) * 1000}
+	prof.StepTimer = int64(ms) * 1000
+	s := newStage(t, Config{Profile: prof, Faults: []Fault{
+		{Kind: FaultPause, At: protocols.Time(ms + ms/2), For: 10 * ms, Nodes: ids(0, 1)},
+		{Kind: FaultCrash, At: protocols.Time(5 * ms), For: ms, Nodes: ids(1)},
+	}})
+	var at []protocols.Time
+	for i := range 2 {
+		s.addOn(s.host(HostSpec{Cores: 2}), i, &puppet{
+			start: func(p *puppet, _ protocols.Boot) { p.env.SetTimer(ms, 0, 0) },
+			timeout: func(p *puppet, _ protocols.Timer) { // until 2 ms
+				p.env.Check(1, []protocols.SigCheck{{}})
+			},
+			receive: func(p *puppet, _ *protocols.Envelope, _ protocols.Message) { at = append(at, p.env.Now()) },
+		})
+	}
+	st := s.run(10 * ms)
+	require.Zero(t, st.Nodes[0].Ops[protocols.OpAppVerify])
+	s.run(20 * ms)
+	require.Equal(t, []protocols.Time{protocols.Time(8 * ms), protocols.Time(11*ms + ms/2)}, at, "the one that crashed asks again")
+	require.Zero(t, s.checks.live)
+}
+
+// A crash during the pause loses what slept, and the next life hears of the rest.
+func TestCrashOfAPausedProcess(t *testing.T) {
+	prof := &profile.Profile{}
+	prof.Ops[protocols.OpMACVerify].A = int64(10*us) * 1000
+	s := newStage(t, Config{Faults: []Fault{
+		{Kind: FaultPause, At: protocols.Time(5*ms + ms/2), For: 10 * ms, Nodes: ids(1)},
+		{Kind: FaultCrash, At: protocols.Time(8*ms + ms/2), For: ms, Nodes: ids(1)},
+	}})
+	s.add(0, ticker(ms, 1))
+	var h heard
+	s.addOn(s.host(HostSpec{Cores: 4, Profile: prof}), 1, &puppet{receive: h.receive})
+	st := s.run(20 * ms)
+	require.Equal(t, []uint64{1, 2, 3, 4}, h.seq[:4])
+	require.EqualValues(t, 10, h.seq[4])
+	require.EqualValues(t, 5, st.Nodes[1].Drops[DropDown], "three slept, two met nobody")
+	require.Equal(t, 1, s.payloads.live, "the one on its way")
+}
+
+// A connection does not outlive its processes: what a fault held up for long holds
+// up nobody after a restart, whichever end it was.
+func TestARestartHasNewConnections(t *testing.T) {
+	for _, transport := range []Transport{Stream, TCP} {
+		for _, down := range []protocols.NodeID{0, 1} {
+			s := newStage(t, Config{Transport: transport, Faults: []Fault{
+				{Kind: FaultDelay, At: protocols.Time(time.Second), For: time.Second, Delay: 30 * time.Second, Nodes: ids(0), OneWay: true},
+				{Kind: FaultCrash, At: protocols.Time(3 * time.Second), For: time.Second, Nodes: ids(down)},
+			}})
+			var h heard
+			s.add(0, ticker(500*ms, 1))
+			s.add(1, &puppet{receive: h.receive})
+			s.run(10 * time.Second)
+			first := 0
+			for first < len(h.at) && h.at[first] < protocols.Time(4*time.Second) {
+				first++
+			}
+			require.Greater(t, len(h.at), first, "deaf after the restart of %d", down)
+			require.LessOrEqual(t, h.at[first], protocols.Time(4501*ms))
+		}
+	}
+	// Slow start begins anew, too: the second 100 kB take two round trips again.
+	s := newStage(t, Config{Transport: TCP, Faults: []Fault{{Kind: FaultCrash, At: protocols.Time(20 * ms), For: ms, Nodes: ids(1)}}})
+	s.add(0, flood(2, 1, 50*ms, 1, 100_000))
+	var a arrivals
+	s.add(1, &puppet{receive: a.receive})
+	s.run(time.Second)
+	require.Equal(t, []protocols.Time{protocols.Time(5*ms + 1), protocols.Time(55*ms + 1)}, a.at)
+
+	c := connTable{procs: denseConns + 1} // the other representation
+	*c.at(3, 4, 1, 0), *c.at(4, 3, 1, 0), *c.at(5, 6, 1, 0) = 100, 100, 100
+	c.forget(3)
+	require.Negative(t, *c.at(3, 4, 1, 0))
+	require.Negative(t, *c.at(4, 3, 1, 0))
+	require.EqualValues(t, 100, *c.at(5, 6, 1, 0))
+}
+
+// Times that do not fit are the end of time, never a panic.
+func TestTimesSaturate(t *testing.T) {
+	const ever = time.Duration(math.MaxInt64)
+	top := flat(1, ms, 250)
+	top.Places[0].Link.Queue = 1 << 40
+	s := newStage(t, Config{Topology: top, Profile: diskProfile(), Faults: []Fault{
+		{Kind: FaultCrash, At: protocols.Time(ms), For: ever, Nodes: ids(2)},
+		{Kind: FaultDelay, At: protocols.Time(ms), For: ever, Delay: ever, Jitter: ever, Nodes: ids(0)},
+		{Kind: FaultDelay, At: protocols.Time(ms), For: ever, Delay: ever, Nodes: ids(0)},
+		{Kind: FaultSlowDisk, For: ever, Delay: ever, Jitter: ever, Permille: 1e9, Nodes: ids(0)},
+		{Kind: FaultSlowDisk, For: ever, Delay: ever, Jitter: ever, Nodes: ids(0)},
+		{Kind: FaultClog, At: protocols.Time(ever), For: ever},
+		{Kind: FaultClock, At: protocols.Time(time.Second), For: ever, Nodes: ids(1), Clock: ClockSpec{Offset: 7, Drift: 1000}},
+	}})
+	s.add(0, &puppet{
+		start: func(p *puppet, _ protocols.Boot) {
+			p.env.Log(record(1))
+			p.env.SetTimer(time.Minute, 0, 0)
+			p.env.SetTimer(ever, 0, 0)
+		},
+		timeout: func(p *puppet, _ protocols.Timer) { p.ask(1, 1, 1<<20) },
+	})
+	var read time.Duration
+	s.add(1, &puppet{
+		start:   func(p *puppet, _ protocols.Boot) { p.env.SetTimer(time.Hour, 0, 0) },
+		timeout: func(p *puppet, _ protocols.Timer) { read = p.env.Clock().Sub(p.env.Now()) },
+	})
+	s.add(2, &puppet{})
+	s.run(1000 * time.Hour)
+	require.Equal(t, 7+3599*us, read)
+	require.ErrorContains(t, s.Run(protocols.Time(ever)), "36 years")
+
+	q, r := serial(1<<50, 1)
+	require.EqualValues(t, far, q)
+	require.Zero(t, r)
+	for _, q := range []*topology.Quantiles{{}, {Values: []int64{5}}, {Values: []int64{-1, 5}}, {Values: []int64{5, 4, 6}}, {Values: []int64{5, math.MaxInt64}}} {
+		_, err := New(Config{Table: testTable(), Topology: topo(flat(1, ms, 0), func(t *topology.Topology) { t.Paths[0][0].Jitter = q })})
+		require.ErrorContains(t, err, "jitter table", "%v", q.Values)
+	}
+}

@@ -62,6 +62,7 @@ type proc struct {
 	crashed    int64 // time of the last crash
 	pausedAt   int64
 	stalled    []uint32 // jobs held back by a pause
+	asleep     []event  // evEnter and evCheck held back by a pause: nobody verifies
 	counter    uint64
 	lastDep    [protocols.NumClasses]int64 // departure of the last packet so far
 	clamps     [protocols.NumClasses]int64 // copies held back to keep order since nothing was under way
@@ -104,11 +105,11 @@ func (s *Sim) AddHost(spec HostSpec) (HostID, error) {
 		h.prof = nil
 	}
 	l := &h.link
-	if l.Up < 0 || l.Down < 0 || l.MTU < 0 || l.Queue < 0 {
-		return 0, fmt.Errorf("netsim: host %q: link up %d, down %d, MTU %d, queue %d; none may be negative", h.name, l.Up, l.Down, l.MTU, l.Queue)
-	}
 	if l.MTU == 0 {
-		l.MTU = 1500
+		l.MTU = defaultMTU
+	}
+	if l.Up < 0 || l.Down < 0 || l.Queue < 0 || l.MTU < minMTU || l.MTU > maxMTU {
+		return 0, fmt.Errorf("netsim: host %q: link up %d, down %d, queue %d, MTU %d; none may be negative, and an MTU is 0 (for %d) or %d to %d", h.name, l.Up, l.Down, l.Queue, l.MTU, defaultMTU, minMTU, maxMTU)
 	}
 	h.packet = l.MTU + etherOverhead
 	if l.Queue == 0 {

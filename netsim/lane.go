@@ -71,6 +71,7 @@ const flushSlots = 64
 type flushState struct {
 	peer  int32
 	run   uint32
+	bytes int64 // of the frames in it
 	count uint16
 }
 
@@ -171,11 +172,14 @@ func (s *Sim) pump(l *lane) {
 			return
 		}
 	}
+	if l.full(s) {
+		return // settleLog wakes it; a timer that is due would ask for the present for ever
+	}
 	next := int64(math.MaxInt64)
 	if l.timers.len() > 0 {
 		next = l.timers.min()
 	}
-	if l.count > 0 && !l.full(s) {
+	if l.count > 0 {
 		next = min(next, max(l.front().ready, l.busy))
 	}
 	if next != math.MaxInt64 {

@@ -2,6 +2,7 @@ package netsim
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/edgebft/edgebft/protocols"
 )
@@ -38,8 +39,8 @@ func (s *Sim) linkEffects(src, dst *proc) (fx effects) {
 		case FaultPartition:
 			fx.blocked = true
 		case FaultDelay:
-			fx.delay += int64(x.Delay)
-			fx.jitter += int64(x.Jitter)
+			fx.delay = later(fx.delay, int64(x.Delay))
+			fx.jitter = later(fx.jitter, int64(x.Jitter))
 		case FaultLoss:
 			fx.loss = min(fx.loss+x.PPM, 1_000_000)
 		case FaultDuplicate:
@@ -109,9 +110,9 @@ func (s *Sim) meetFaults(ref uint32, pl *payload, dst int32, flags *uint32) (fx 
 		s.dropCopy(ref, pl, dst, DropPartition)
 		return fx, 0, false
 	}
-	at = max(s.now, fx.until) + fx.delay
+	at = later(max(s.now, fx.until), fx.delay)
 	if fx.jitter > 0 {
-		at += int64(below(s.draw(drawDelay, pl.src, dst, pl.counter), uint64(fx.jitter)+1))
+		at = later(at, int64(below(s.draw(drawDelay, pl.src, dst, pl.counter), uint64(fx.jitter)+1)))
 	}
 	if fx.corrupt > 0 && chance(s.draw(drawCorrupt, pl.src, dst, pl.counter), fx.corrupt) {
 		*flags |= flagCorrupt
@@ -126,12 +127,23 @@ func (s *Sim) passLoop(ref uint32, pl *payload, dst int32, key uint64, flags *ui
 		s.dropCopy(ref, pl, dst, DropCrash)
 		return false
 	}
-	_, at, ok := s.meetFaults(ref, pl, dst, flags)
+	fx, at, ok := s.meetFaults(ref, pl, dst, flags)
 	if !ok {
 		return false
 	}
+	seq := uint32(key) & (1<<seqBits - 1)
+	s.fx = fx
+	switch {
+	case s.cfg.Transport == Datagram:
+		s.fly(ref, pl, dst, &within, at, *flags|flagLate, seq)
+		s.fx = effects{}
+		return false
+	case s.cfg.Transport == TCP && fx.loss > 0:
+		at = s.tcpDelay(pl, dst, &within, 0, at)
+	}
+	s.fx = effects{}
 	if at > s.now || *s.connection(&s.conns, pl, dst) >= at {
-		s.pushArrive(ref, pl, dst, s.inOrder(pl, dst, at), *flags|flagLate, uint32(key)&(1<<seqBits-1))
+		s.pushArrive(ref, pl, dst, s.inOrder(pl, dst, at), *flags|flagLate, seq)
 		return false
 	}
 	return true
@@ -219,7 +231,19 @@ func (s *Sim) crash(p *proc) {
 	for _, ref := range stalled {
 		s.runJob(ref) // finds the process down and drops the rest
 	}
+	for i := range p.asleep {
+		switch e := &p.asleep[i]; e.kind & 0xff {
+		case evEnter:
+			s.drop(e.src, e.dst, DropDown, 1)
+			s.release(e.ref)
+		case evCheck:
+			*s.checks.get(e.ref) = check{}
+			s.checks.put(e.ref)
+		}
+	}
+	p.asleep = nil
 	p.notices, p.noticeList = nil, nil
+	s.disconnect(p)
 	if t := &h.current; t.on && t.dep > s.now && s.eps[t.src].proc == p {
 		t.on = false
 		s.abort(t)
@@ -230,6 +254,17 @@ func (s *Sim) crash(p *proc) {
 			h.cores[i] = min(h.cores[i], s.now)
 		}
 	}
+}
+
+// disconnect ends the connections of a process: what a new life sends or is sent
+// waits for nothing of the old one.
+func (s *Sim) disconnect(p *proc) {
+	s.conns.forget(p.id)
+	s.admitted.forget(p.id)
+	maps.DeleteFunc(s.tcp, func(key uint64, _ tcpState) bool {
+		ends := key / uint64(protocols.NumClasses)
+		return int32(ends>>32) == p.id || int32(uint32(ends)) == p.id
+	})
 }
 
 // abort takes back a copy that was cut off in the middle: its arrival is either
@@ -256,7 +291,8 @@ func (s *Sim) recoverProc(p *proc, wipe bool) {
 	if !p.down {
 		return
 	}
-	p.down, p.wiped = false, wipe
+	p.down = false
+	p.wiped = p.wiped || wipe // until something is durable again: see settleLog
 	for _, l := range p.lanes {
 		if wipe {
 			l.log.crash(true)
@@ -291,15 +327,23 @@ func (s *Sim) resume(p *proc) {
 	}
 	for _, l := range p.lanes {
 		l.busy = max(l.busy, s.now)
+		l.run++ // it was idle, so nothing joins a flush of before
+	}
+	asleep := p.asleep
+	p.asleep = nil
+	for i := range asleep {
+		s.dispatch(&asleep[i])
+	}
+	for _, l := range p.lanes {
 		s.pump(l)
 	}
 }
 
 // slowSync is what faults make of the duration of a sync.
 func (s *Sim) slowSync(h *host, took int64) int64 {
-	took = scaled(took, h.slowDisk) + h.diskDelay
+	took = later(min(scaled(took, h.slowDisk), far), h.diskDelay)
 	if h.diskJitter > 0 {
-		took += int64(below(s.draw(drawFsync, h.id, 0, h.disk.count), uint64(h.diskJitter)+1))
+		took = later(took, int64(below(s.draw(drawFsync, h.id, 0, h.disk.count), uint64(h.diskJitter)+1)))
 	}
 	return took
 }

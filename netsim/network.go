@@ -41,7 +41,9 @@ func (s *Sim) leaveNet(l *lane, o *output, notyet int64) {
 	pl := s.payloads.get(o.ref)
 	h := l.host
 	last := max(o.at+nanos(o.acc+o.c*int64(o.n)), notyet)
-	if (s.strict || h.shared) && last > s.now {
+	// What a paused process had waiting for its disk leaves after the pause, behind
+	// what the pause holds back already.
+	if (s.strict || h.shared) && (last > s.now || l.proc.paused) {
 		ref, j := s.jobs.take()
 		*j = job{output: *o, lane: l.id, notyet: notyet, dst: o.to}
 		if o.kind == outGroup {
@@ -83,7 +85,7 @@ func (s *Sim) leaveNet(l *lane, o *output, notyet int64) {
 func (s *Sim) share(o *output, pl *payload, h *host, it groupIter, notyet int64) {
 	q, r := serial(h.packet, h.tx.rate)
 	// All packets but the first ones follow them; every copy lasts that long.
-	rest := pl.gap * int64(o.n)
+	rest := int64(min(mulDiv(uint64(pl.gap), uint64(o.n), 1), uint64(far)))
 	pl.gap = rest
 	for k := int64(1); ; k++ {
 		dst, ok := it.next(s)
@@ -97,7 +99,7 @@ func (s *Sim) share(o *output, pl *payload, h *host, it groupIter, notyet int64)
 		}
 		s.launch(o.ref, pl, dst, h.tx.serve(ready, q, r)+rest, 0, pl.seq)
 	}
-	h.tx.busy += rest
+	h.tx.busy = later(h.tx.busy, rest)
 }
 
 // runJob transmits the copies of a job that are ready and waits for the rest.
@@ -116,13 +118,13 @@ func (s *Sim) runJob(ref uint32) {
 			return
 		}
 		ready := max(j.at+nanos(j.acc+(j.k+1)*j.c), j.notyet)
-		if p.paused && ready > p.pausedAt {
-			p.stalled = append(p.stalled, ref)
-			return
-		}
-		if ready > s.now {
+		if ready > s.now { // before the pause is looked at: what is stalled keeps its order
 			pl := s.payloads.get(j.ref)
 			s.q.push(event{at: ready, key: s.tie(l.id, 0, saltReady, ready, pl.seq), src: pl.src, dst: j.dst, kind: evReady, ref: ref})
+			return
+		}
+		if p.paused && ready > p.pausedAt {
+			p.stalled = append(p.stalled, ref)
 			return
 		}
 		pl := s.payloads.get(j.ref)
@@ -146,7 +148,12 @@ func (s *Sim) transmit(ref uint32, pl *payload, dst int32, ready int64) {
 		flags |= flagBad
 	}
 	if d.host == h {
-		s.pushArrive(ref, pl, dst, max(ready, s.now), flags|flagLoop, s.entry(h, pl))
+		at, seq := max(ready, s.now), s.entry(h, pl)
+		if s.cfg.Transport == Datagram && !s.strict { // else passLoop does it
+			s.fly(ref, pl, dst, &within, at, flags|flagLoop, seq)
+			return
+		}
+		s.pushArrive(ref, pl, dst, at, flags|flagLoop, seq)
 		return
 	}
 	if h.tx.busy-ready > h.txLimit {
@@ -192,7 +199,7 @@ func (s *Sim) travel(ref uint32, pl *payload, dst int32, at int64, flags, seq ui
 		s.fly(ref, pl, dst, path, at, flags, seq)
 		return
 	case TCP:
-		at = s.tcpDelay(pl, dst, path, at)
+		at = s.tcpDelay(pl, dst, path, s.roundTrip(pl.src, dst), at)
 	}
 	if path.Jitter != nil {
 		at += path.Jitter.Sample(s.draw(drawJitter, pl.src, dst, pl.counter))
@@ -251,7 +258,7 @@ func (s *Sim) connection(t *connTable, pl *payload, dst int32) *int64 {
 
 // connectionKey names the connection of a copy.
 func (s *Sim) connectionKey(pl *payload, dst int32) uint64 {
-	return pair(s.eps[pl.src].proc.id, s.eps[dst].proc.id)*8 + uint64(pl.mt.Class)
+	return pair(s.eps[pl.src].proc.id, s.eps[dst].proc.id)*uint64(protocols.NumClasses) + uint64(pl.mt.Class)
 }
 
 func (s *Sim) pushArrive(ref uint32, pl *payload, dst int32, at int64, flags, seq uint32) {
@@ -285,7 +292,7 @@ type stream struct {
 // where single copies need a look: no serialisation time to tell copies apart,
 // or a send queue that may overflow.
 func (s *Sim) stream(o *output, pl *payload, h *host, it groupIter, notyet int64) bool {
-	if pl.upQ == 0 || pl.bad != nil {
+	if pl.upQ == 0 || pl.upQ > 1<<40 || pl.bad != nil { // a third of an hour per copy: whatever follows must not overflow
 		return false
 	}
 	first := max(o.at+nanos(o.acc+o.c), notyet)
@@ -399,7 +406,7 @@ func (s *Sim) arrive(ref uint32, src, dst int32, key uint64, flags uint32) {
 		}
 		if pl.gap > 0 {
 			q, _ := serial(min(pl.wire, h.packet), h.rx.rate)
-			if last := s.now + pl.gap + int64(q); last > rx {
+			if last := min(s.now+pl.gap+int64(q), far); last > rx {
 				rx = last
 				if h.rx.rate > 0 {
 					h.rx.busy, h.rx.rem = rx, 0
@@ -429,6 +436,14 @@ func (s *Sim) onEnter(e *event) {
 func (s *Sim) enter(ref uint32, pl *payload, src, dst int32, key uint64, flags uint32, rx int64) {
 	to := &s.eps[dst]
 	p, h := to.proc, to.host
+	if p.paused && h.parallel { // verifying is work of the process, too
+		if len(p.asleep) >= s.cfg.Inbox {
+			s.dropCopy(ref, pl, dst, DropInbox)
+			return
+		}
+		p.asleep = append(p.asleep, event{key: key, src: src, dst: dst, kind: evEnter | flags, ref: ref})
+		return
+	}
 	var l *lane
 	if pl.mt.Lane == nil || p.pool != nil {
 		l = p.lanes[0]

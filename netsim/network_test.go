@@ -10,6 +10,7 @@ import (
 	"github.com/edgebft/edgebft/netsim/topology"
 	"github.com/edgebft/edgebft/protocols"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 // flood sends numbered messages, several at a time.
@@ -293,4 +294,133 @@ func TestTwins(t *testing.T) {
 	s.run(time.Second)
 	require.ElementsMatch(t, []uint64{1, 2}, a.seq)
 	require.ElementsMatch(t, []uint64{1, 2}, b.seq)
+}
+
+// The messages of one flush occupy what their bytes occupy in a row: 16 of 1,000 B
+// begin twelve segments and one record.
+func TestAFlushIsOneStreamOfBytes(t *testing.T) {
+	sum, before := int64(0), int64(0)
+	for range 16 {
+		sum += WireBytes(Stream, 1500, before, 1000)
+		before += 1000
+	}
+	require.EqualValues(t, 16_000+22+12*90, sum)
+	rapid.Check(t, func(t *rapid.T) {
+		mtu := rapid.Int64Range(minMTU, maxMTU).Draw(t, "mtu")
+		if rapid.Bool().Draw(t, "ethernet") {
+			mtu = defaultMTU
+		}
+		sum, before := int64(0), int64(0)
+		for _, size := range rapid.SliceOfN(rapid.IntRange(1, 40_000), 1, 16).Draw(t, "sizes") {
+			add := WireBytes(Stream, mtu, before, size)
+			require.GreaterOrEqual(t, add, int64(size))
+			sum, before = sum+add, before+int64(size)
+		}
+		require.Equal(t, WireBytes(Stream, mtu, 0, int(before)), sum)
+	})
+
+	// In a run: 20 messages of one step are a flush of 16 and one of 4.
+	s := newStage(t, Config{})
+	s.add(0, &puppet{start: func(p *puppet, _ protocols.Boot) {
+		for i := range uint64(20) {
+			p.ask(1, i, 900)
+		}
+	}})
+	s.add(1, &puppet{})
+	sent := s.run(time.Second).Nodes[0].Sent[protocols.ClassOrder]
+	frame := int(sent.Bytes) / 20
+	require.Equal(t, uint64(WireBytes(Stream, 1500, 0, 16*frame)+WireBytes(Stream, 1500, 0, 4*frame)), sent.Wire)
+}
+
+// Headers, losses and windows follow the MTU of the sender's link.
+func TestMTU(t *testing.T) {
+	require.EqualValues(t, 9000+22+2*90, WireBytes(Stream, 9000, 0, 9000))
+	require.EqualValues(t, 8900+22+90, WireBytes(Stream, 9000, 0, 8900))
+	require.EqualValues(t, 9000+2*66, WireBytes(Datagram, 9000, 0, 9000))
+	require.EqualValues(t, 9000+7*66, WireBytes(Datagram, 1500, 0, 9000))
+	for mtu, loss := range map[int64]int{1500: 430, 9000: 90} {
+		top := flat(1, ms, 0)
+		top.Paths[0][0].LossPPM, top.Paths[0][0].Burst = 100_000, 1
+		s := newStage(t, Config{Transport: Datagram, Topology: top})
+		s.addOn(s.host(HostSpec{Link: &topology.Link{MTU: mtu}}), 0, flood(1000, 1, ms, 1, 8000)) // 6 packets or one
+		s.add(1, &puppet{})
+		require.InDelta(t, loss, int(s.run(time.Minute).Nodes[1].Drops[DropLoss]), 60)
+	}
+	s := newStage(t, Config{})
+	_, err := s.AddHost(HostSpec{Link: &topology.Link{MTU: 100}})
+	require.ErrorContains(t, err, "256 to 65536")
+}
+
+// Round trips are those of the path, not of its floor: LTE-M has 120 ms and loses
+// 1 %, which TCP turns into 147 kB/s at most.
+func TestTCPCeilingOfARadioProfile(t *testing.T) {
+	top, err := topology.Load("lte-m")
+	require.NoError(t, err)
+	top.Paths = [][]topology.Path{top.Paths[0][:1]}
+	p := top.Paths[0][0]
+	top.Places = top.Places[:1]
+	require.NotNil(t, p.Jitter)
+	rtt := 2 * p.Quantile(500_000)
+	s := newStage(t, Config{Transport: TCP, Topology: top})
+	wide := HostSpec{Link: &topology.Link{}}
+	s.addOn(s.host(wide), 0, flood(3000, 1, ms, 1, 1300))
+	var a arrivals
+	s.addOn(s.host(wide), 1, &puppet{receive: a.receive})
+	s.run(time.Hour)
+	require.Len(t, a.at, 3000)
+	rate := float64(2000*(1300+60)) / a.at[2999].Sub(a.at[999]).Seconds()
+	ceiling := 1.22 * 1448 / (float64(rtt) / 1e9 * math.Sqrt(float64(p.LossPPM)/1e6))
+	require.InEpsilon(t, ceiling, rate, 0.1)
+}
+
+// What befalls messages befalls them between two processes of one host, too.
+func TestDatagramsWithinAHost(t *testing.T) {
+	const count = 4000
+	run := func(cfg Config) (seq []uint64, st Stats) {
+		cfg.Transport = Datagram
+		s := newStage(t, cfg)
+		h := s.host(HostSpec{})
+		s.addOn(h, 0, flood(count, 1, 100*us, 1, 0))
+		var a arrivals
+		s.addOn(h, 1, &puppet{receive: a.receive})
+		st = s.run(time.Second)
+		return a.seq, st
+	}
+	disorder := func(seq []uint64) (n int) {
+		for i := 1; i < len(seq); i++ {
+			if seq[i] < seq[i-1] {
+				n++
+			}
+		}
+		return n
+	}
+	impaired := Impairments{DuplicatePPM: 200_000, ReorderPPM: 200_000, Window: ms}
+	for name, cfg := range map[string]Config{
+		"without faults": {Datagram: impaired},
+		"with faults":    {Datagram: impaired, Interactive: true},
+		"by faults":      {Faults: []Fault{{Kind: FaultDuplicate, PPM: 200_000, Jitter: ms}, {Kind: FaultReorder, PPM: 200_000, Jitter: ms}}},
+	} {
+		seq, _ := run(cfg)
+		require.InDelta(t, 1.2*count, len(seq), 120, name)
+		require.Greater(t, disorder(seq), count/10, name)
+	}
+	seq, st := run(Config{Faults: []Fault{{Kind: FaultLoss, PPM: 50_000}}})
+	require.InDelta(t, 0.95*count, len(seq), 60)
+	require.EqualValues(t, count-len(seq), st.Nodes[1].Drops[DropLoss])
+	require.Zero(t, disorder(seq))
+
+	s := newStage(t, Config{Transport: TCP, Faults: []Fault{{Kind: FaultLoss, PPM: 50_000}}})
+	h := s.host(HostSpec{})
+	s.addOn(h, 0, flood(100, 1, time.Second, 1, 0))
+	var a arrivals
+	s.addOn(h, 1, &puppet{receive: a.receive})
+	s.run(time.Hour)
+	require.Len(t, a.seq, 100)
+	late := 0
+	for i, at := range a.at {
+		if at >= protocols.Time(time.Duration(i)*time.Second)+tcpMinRTO {
+			late++
+		}
+	}
+	require.InDelta(t, 5, late, 4.9, "retransmitted")
 }

@@ -104,7 +104,7 @@ func (a *arrivals) receive(p *puppet, _ *protocols.Envelope, m protocols.Message
 // wireOf is the size on the link of a test message with so many bytes of data.
 func wireOf(size int) int64 {
 	b, _ := (&msg{tag: tagPrepare, Data: make([]byte, size)}).MarshalMsg(nil)
-	return WireBytes(Stream, protocols.FrameSize("", len(b), protocols.SealMAC), false)
+	return WireBytes(Stream, 1500, 0, protocols.FrameSize("", len(b), protocols.SealMAC))
 }
 
 func topo(t *topology.Topology, change func(*topology.Topology)) *topology.Topology {

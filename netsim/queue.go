@@ -260,7 +260,7 @@ func earlier(a, b *event) bool {
 }
 
 // binaryHeap is a typed binary heap: the oracle that the radix heap is tested
-// against, and Config.Queue's alternative.
+// against (Config.heapQueue).
 type binaryHeap struct {
 	h    []event
 	last int64

@@ -191,11 +191,11 @@ func runReference(variant uint64) (out []handled, ties bool) {
 		count       int
 		lastEnd     int64
 		run         int
-		flushes     map[int][2]int // per peer: run, messages in the open flush
+		flushes     map[int][3]int // per peer: run, messages and bytes in the open flush
 	}
 	nodes := make([]*node, refNodes)
 	for i := range nodes {
-		nodes[i] = &node{flushes: map[int][2]int{}, lastEnd: -1}
+		nodes[i] = &node{flushes: map[int][3]int{}, lastEnd: -1}
 		nodes[i].cpu.r, nodes[i].tx.r, nodes[i].rx.r = r, r, r
 	}
 	// serve is the time a NIC needs, with the fraction it carries while busy.
@@ -221,18 +221,16 @@ func runReference(variant uint64) (out []handled, ties bool) {
 		n := nodes[i]
 		ps := int64(0)
 		for _, f := range msgs {
-			fl := n.flushes[f.to]
-			f.opens = true
-			if fl[0] == n.run && fl[1] > 0 && fl[1] < 16 {
-				f.opens = false
-				n.flushes[f.to] = [2]int{n.run, fl[1] + 1}
-			} else {
-				n.flushes[f.to] = [2]int{n.run, 1}
-			}
 			b, _ := (&msg{Seq: f.seq, Data: make([]byte, f.size)}).MarshalMsg(nil)
 			f.from = i
 			f.frame = 15 + len(b) + protocols.MACSize
-			f.wire = WireBytes(Stream, f.frame, !f.opens)
+			fl := n.flushes[f.to]
+			f.opens = fl[0] != n.run || fl[1] == 0 || fl[1] == 16
+			if f.opens {
+				fl = [3]int{n.run, 0, 0}
+			}
+			n.flushes[f.to] = [3]int{n.run, fl[1] + 1, fl[2] + f.frame}
+			f.wire = WireBytes(Stream, 1500, int64(fl[2]), f.frame)
 			cost := refProfile.Send.Message + refProfile.Send.Byte*int64(f.frame)
 			if f.opens {
 				cost += refProfile.Send.Flush

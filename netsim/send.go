@@ -13,7 +13,8 @@ const flushBatch = 16
 
 // prepare encodes, hashes and seals a message once for all its copies and
 // returns its payload, with no references yet.
-func (s *Sim) prepare(e *env, to protocols.NodeID, m protocols.WireMessage, copies int, bad func(protocols.NodeID) bool, open bool) (uint32, *payload) {
+// flush is what it joins, or opens if that is empty; nil is a datagram.
+func (s *Sim) prepare(e *env, to protocols.NodeID, m protocols.WireMessage, copies int, bad func(protocols.NodeID) bool, flush *flushState) (uint32, *payload) {
 	typ := s.typeOf(m.Tag())
 	if typ == 0 || s.types[typ].mt.Record {
 		s.fail(fmt.Errorf("netsim: node %d sends a message with tag %#04x, which is not a message type of the table", e.self, uint16(m.Tag())))
@@ -32,12 +33,17 @@ func (s *Sim) prepare(e *env, to protocols.NodeID, m protocols.WireMessage, copi
 		return 0, nil
 	}
 	p, l := e.l.proc, e.l
+	before := int64(0)
+	if flush != nil {
+		before = flush.bytes
+		flush.bytes += int64(size)
+	}
 	ref, pl := s.payloads.take()
 	p.counter++
 	*pl = payload{
 		msg: m, mt: mt, bad: bad, path: e.path, from: e.self, src: e.ep, lane: int32(l.idx),
-		counter: p.counter, seq: s.nextSeq(l), size: int32(size), body: int32(len(body)), typ: typ, flush: open, quiet: math.MaxInt64,
-		wire: WireBytes(s.cfg.Transport, size, !open),
+		counter: p.counter, seq: s.nextSeq(l), size: int32(size), body: int32(len(body)), typ: typ, flush: before == 0, quiet: math.MaxInt64,
+		wire: WireBytes(s.cfg.Transport, l.host.link.MTU, before, size),
 	}
 	rate := l.host.tx.rate
 	pl.upQ, pl.upR = serial(pl.wire, rate)
@@ -113,7 +119,7 @@ func (s *Sim) send(e *env, to protocols.NodeID, m protocols.WireMessage, bad fun
 		return
 	}
 	s.cur.out = fold(s.cur.out, uint64(uint32(to)))
-	ref, pl := s.prepare(e, to, m, len(eps), bad, e.l.opens(s.eps[eps[0]].proc.id, to))
+	ref, pl := s.prepare(e, to, m, len(eps), bad, e.l.flush(s, s.eps[eps[0]].proc.id, to))
 	if pl == nil {
 		return
 	}
@@ -135,7 +141,7 @@ func (s *Sim) multicast(e *env, g protocols.Group, m protocols.WireMessage, bad 
 		return
 	}
 	s.cur.out = fold(fold(s.cur.out, uint64(len(g))), gi.id)
-	ref, pl := s.prepare(e, protocols.Nobody, m, n, bad, e.l.opensGroup(gi))
+	ref, pl := s.prepare(e, protocols.Nobody, m, n, bad, e.l.groupFlush(s, gi))
 	if pl == nil {
 		return
 	}
@@ -189,13 +195,16 @@ func (s *Sim) handOver(e *env, to *lane, lo local) {
 	s.outs = append(s.outs, output{kind: outLocal, to: to.id, ref: ref, req: e.l.log.needed, inc: e.inc, seq: s.nextSeq(e.l)})
 }
 
-// opens reports whether a message to a peer opens a flush or joins the one of
-// the same run.
-func (l *lane) opens(peer int32, to protocols.NodeID) bool {
+// flush returns the flush of this run that a message to a peer joins, or an empty
+// one that it opens. Datagrams have none: each is a write and a read.
+func (l *lane) flush(s *Sim, peer int32, to protocols.NodeID) *flushState {
+	if s.cfg.Transport == Datagram {
+		return nil
+	}
 	for i := range l.multicast {
 		if f := &l.multicast[i]; f.gi != nil && f.run == l.run && f.gi.has(to) && f.count < flushBatch {
 			f.count++
-			return false
+			return &f.flushState
 		}
 	}
 	if len(l.unicast) == 0 {
@@ -204,26 +213,30 @@ func (l *lane) opens(peer int32, to protocols.NodeID) bool {
 	f := &l.unicast[peer&(flushSlots-1)]
 	if f.peer == peer && f.run == l.run && f.count < flushBatch {
 		f.count++
-		return false
+		return f
 	}
 	*f = flushState{peer: peer, run: l.run, count: 1}
-	return true
+	return f
 }
 
-func (l *lane) opensGroup(gi *groupInfo) bool {
+// groupFlush is flush for a broadcast.
+func (l *lane) groupFlush(s *Sim, gi *groupInfo) *flushState {
+	if s.cfg.Transport == Datagram {
+		return nil
+	}
 	for i := range l.multicast {
 		if f := &l.multicast[i]; f.gi != nil && f.gi.id == gi.id {
 			if f.run == l.run && f.count < flushBatch {
 				f.count++
-				return false
+				return &f.flushState
 			}
 			f.flushState = flushState{run: l.run, count: 1}
-			return true
+			return &f.flushState
 		}
 	}
 	l.multicast[1] = l.multicast[0]
 	l.multicast[0] = groupFlush{gi: gi, flushState: flushState{run: l.run, count: 1}}
-	return true
+	return &l.multicast[0].flushState
 }
 
 // groupInfo is what the kernel derives from a group once.

@@ -63,7 +63,8 @@ type Sim struct {
 	ranges   []idRange
 	paths    []pathInfo
 	places   int
-	longest  int64 // of all paths, jitter included
+	longest  int64   // of all paths, jitter included
+	medians  []int64 // of the paths, for TCP
 
 	payloads    slab[payload]
 	locals      slab[local]
@@ -161,6 +162,7 @@ func New(cfg Config) (*Sim, error) {
 				d += q.Values[len(q.Values)-1]
 			}
 			s.longest = max(s.longest, d)
+			s.medians = append(s.medians, row[i].Quantile(500_000))
 		}
 	}
 	s.types = make([]typeInfo, 1, 64)
@@ -284,7 +286,7 @@ func limit(queue int64, rate uint64) int64 {
 		return 1<<63 - 1
 	}
 	q, _ := serial(queue, rate)
-	return int64(min(q, 1<<62))
+	return int64(q)
 }
 
 // boot queues the start of all lanes of a process. Nothing else comes first.
@@ -304,6 +306,9 @@ func (s *Sim) Run(until protocols.Time) error {
 	}
 	if int64(until) < s.now {
 		return fmt.Errorf("netsim: Run until %d ns, but it is %d ns already", until, s.now)
+	}
+	if int64(until) > far {
+		return fmt.Errorf("netsim: Run until %d ns; a run ends at %d ns (36 years) at the latest", until, far)
 	}
 	s.until = int64(until)
 	if !s.started {

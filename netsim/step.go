@@ -59,7 +59,9 @@ func (s *Sim) step(l *lane, it *item, start int64, core int) {
 	c := &s.cur
 	c.lane, c.proc, c.host = l, p, h
 	c.active, c.ep, c.start, c.ps, c.out = true, it.ep, start, 0, 0
-	if start <= it.ready { // the lane was idle: a new run
+	// The lane was idle: a new run. Waiting for a core is not idling, so start says
+	// nothing here; busy is still the end of the step before.
+	if l.busy <= it.ready {
 		l.run++
 	}
 	s.outs = s.outs[:0]

@@ -2,8 +2,7 @@ package netsim
 
 // Constants of the TCP model.
 const (
-	tcpMSS       = 1448
-	tcpInitial   = 10 * tcpMSS
+	tcpInitial   = 10 // segments
 	tcpWindowMax = 16 << 20
 	tcpMinRTO    = 200_000_000 // Linux
 )
@@ -18,16 +17,17 @@ type tcpState struct {
 
 // tcpDelay returns when the first packet of a message arrives, given when it
 // would without windows and losses. The whole message is shifted: it is complete
-// no earlier than its last window. at excludes jitter.
-func (s *Sim) tcpDelay(pl *payload, dst int32, path *pathInfo, at int64) int64 {
+// no earlier than its last window. at excludes jitter. rtt is the median round
+// trip: the floors alone are half of it where a path has jitter.
+func (s *Sim) tcpDelay(pl *payload, dst int32, path *pathInfo, rtt, at int64) int64 {
 	key := s.connectionKey(pl, dst)
 	c := s.tcp[key]
-	rtt := path.Floor + s.path(dst, pl.src).Floor
+	mss := Payload(TCP, s.eps[pl.src].host.link.MTU)
 	rto := tcpMinRTO + rtt
 	dep := at - path.Floor
 	busy := c.used > 0 && dep-c.used < rtt/3 // later data will trigger a fast retransmission
 	if c.window == 0 || dep-c.used > rto {
-		c.window = tcpInitial
+		c.window = tcpInitial * mss
 	}
 	// Slow start: with window w, 1+k round trips carry w*(2^(k+1)-1) bytes.
 	for reach, round := c.window, c.window; reach < int64(pl.size); {
@@ -37,7 +37,7 @@ func (s *Sim) tcpDelay(pl *payload, dst int32, path *pathInfo, at int64) int64 {
 	}
 	c.window = min(c.window+int64(pl.size), tcpWindowMax)
 	if loss := path.LossPPM + s.fx.loss; loss > 0 {
-		segments := (int64(pl.size) + tcpMSS - 1) / tcpMSS
+		segments := (int64(pl.size) + mss - 1) / mss
 		for i := range segments {
 			if !chance(s.draw(drawTCP, pl.src, dst, pl.counter<<16+uint64(i)), loss) {
 				continue
@@ -47,12 +47,12 @@ func (s *Sim) tcpDelay(pl *payload, dst int32, path *pathInfo, at int64) int64 {
 			} else {
 				at += rto
 			}
-			c.window = max(c.window/2, 2*tcpMSS)
+			c.window = max(c.window/2, 2*mss)
 			break
 		}
 		// Ceiling 1.22*MSS/(RTT*sqrt(p)) on the long-run rate.
 		per := mulDiv(uint64(rtt), isqrt(uint64(loss)*1_000_000), 1_000_000) // RTT*sqrt(p)
-		c.paced = max(c.paced, dep-rtt) + int64(mulDiv(uint64(pl.size), per*100, 122*tcpMSS))
+		c.paced = max(c.paced, dep-rtt) + int64(mulDiv(uint64(pl.size), per*100, 122*uint64(mss)))
 		at += max(c.paced-dep, 0)
 	}
 	c.used = dep
@@ -77,6 +77,16 @@ func isqrt(x uint64) uint64 {
 	return r
 }
 
+// roundTrip is the median round trip between two endpoints.
+func (s *Sim) roundTrip(src, dst int32) int64 {
+	a, b := &s.eps[src], &s.eps[dst]
+	return s.medians[a.base+b.at] + s.medians[b.base+a.at]
+}
+
+// within is the path between two processes of one host, as far as chance is
+// concerned.
+var within pathInfo
+
 // fly decides the fate of a datagram: lost, delayed, held back, doubled.
 func (s *Sim) fly(ref uint32, pl *payload, dst int32, path *pathInfo, at int64, flags, seq uint32) {
 	if s.lost(pl, dst, path) {
@@ -89,13 +99,13 @@ func (s *Sim) fly(ref uint32, pl *payload, dst int32, path *pathInfo, at int64, 
 	d := &s.cfg.Datagram
 	if u := s.draw(drawReorder, pl.src, dst, pl.counter); chance(u, d.ReorderPPM) || s.fx.reorder > 0 && chance(mix(u), s.fx.reorder) {
 		window := max(int64(d.Window), s.fx.window)
-		at += 1 + int64(below(mix(u+1), uint64(window)))
+		at = later(at, 1+int64(below(mix(u+1), uint64(window))))
 	}
 	s.pushArrive(ref, pl, dst, at, flags, seq)
 	if u := s.draw(drawDuplicate, pl.src, dst, pl.counter); chance(u, d.DuplicatePPM) || s.fx.duplicate > 0 && chance(mix(u), s.fx.duplicate) {
 		pl.refs++
 		window := max(int64(d.Window), s.fx.window)
-		s.pushArrive(ref, pl, dst, at+1+int64(below(mix(u+1), uint64(window))), flags|flagTwice, seq)
+		s.pushArrive(ref, pl, dst, later(at, 1+int64(below(mix(u+1), uint64(window)))), flags|flagTwice, seq)
 	}
 }
 
@@ -110,7 +120,7 @@ func (s *Sim) lost(pl *payload, dst int32, path *pathInfo) bool {
 	if path.LossPPM == 0 {
 		return lost
 	}
-	packets := (int64(pl.size) + udpPayload - 1) / udpPayload
+	packets := parts(int64(pl.size), Payload(Datagram, s.eps[pl.src].host.link.MTU))
 	key := pair(s.eps[pl.src].proc.id, s.eps[dst].proc.id)
 	bad := s.channels[key]
 	burst := max(path.Burst, 1)

@@ -108,7 +108,10 @@ const (
 	Recovered
 	// Wiped: the node ran before and lost its disk. It may have made promises
 	// that it no longer knows, and must not make new ones that could contradict
-	// them.
+	// them. It stays wiped, in all its lanes, until a record that it logged after
+	// the loss is durable: killed before that, it is started as Wiped again. So a
+	// node that has to remember the loss logs something before it does anything
+	// that depends on being past it.
 	Wiped
 )
 

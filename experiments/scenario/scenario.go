@@ -37,7 +37,7 @@ type Scenario struct {
 
 	Topology  string     `key:"topology" doc:"name of a topology, or a file"`
 	Transport string     `key:"transport" enum:"stream,datagram,tcp" doc:"order and loss of messages: reliable streams, datagrams, or streams with TCP's timing"`
-	Loss      strict.PPM `key:"loss" max:"1000000" doc:"fraction of packets lost, beside what the topology says"`
+	Loss      strict.PPM `key:"loss" max:"1000000" doc:"fraction of messages (datagram) or segments (tcp) lost, beside the packets that the topology loses"`
 	Duplicate strict.PPM `key:"duplicate" max:"1000000" doc:"fraction of messages delivered twice (datagram)"`
 	Reorder   strict.PPM `key:"reorder" max:"1000000" doc:"fraction of messages delayed past later ones (datagram)"`
 
