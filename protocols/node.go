@@ -129,8 +129,10 @@ func (k BootKind) String() string {
 // Boot is what survived of a node's earlier lives.
 type Boot struct {
 	Kind BootKind
-	// Incarnation counts the lives of this node, from 0. Clients put it into
-	// their timestamps so that a restart never reuses one.
+	// Incarnation counts the lives of this node, from 0, over losses of its disk too
+	// (a host that cannot count them takes a clock that only rises). Clients put it
+	// into their timestamps so that a restart never reuses one; replicas that lost
+	// their disk tell what they say now from what they said before.
 	Incarnation uint32
 	// Records are the durable log records in the order they were logged, after
 	// compaction. For a node with several lanes each lane sees its own.

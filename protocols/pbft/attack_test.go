@@ -63,7 +63,7 @@ func TestNoVoteInAViewThatWasLeft(t *testing.T) {
 // name, must not keep those of the next views out.
 func TestFarNewViewDoesNotBlock(t *testing.T) {
 	s := newScript(t, 4, 1, nil, 3)
-	bogus := &NewView{View: 4_000_003, ViewChanges: []ViewChangeRef{{0, dg(1)}, {1, dg(2)}, {2, dg(3)}}}
+	bogus := &NewView{View: 4_000_003, ViewChanges: []ViewChangeRef{{0, 0, dg(1)}, {1, 0, dg(2)}, {2, 0, dg(3)}}}
 	s.send(3, bogus, 0, 1, 2)
 	s.run()
 	s.ask(request(1, 1, 4), 1, 2)
@@ -215,7 +215,7 @@ func TestNewViewAloneMakesNoCheckpointStable(t *testing.T) {
 		if id != 1 {
 			m = s.o(id).myVC
 		}
-		nv.ViewChanges = append(nv.ViewChanges, ViewChangeRef{id, s.o(0).digestOf(m)})
+		nv.ViewChanges = append(nv.ViewChanges, ViewChangeRef{Replica: id, Digest: s.o(0).digestOf(m)})
 	}
 	s.send(1, lie, 0)
 	s.send(1, nv, 0)
@@ -301,58 +301,6 @@ func TestNewPrimaryRemembersWhatItChose(t *testing.T) {
 	}
 }
 
-// A replica left for view 1, lost its disk, recovered in view 0 and votes there: its old
-// VIEW-CHANGE, which knows nothing of these votes, must not speak for it when another
-// replica turns bad later.
-func TestRecoveredReplicaIsNotBoundByItsFormerLife(t *testing.T) {
-	s := newScript(t, 4, 1, map[string]int64{"checkpoint": 1, "windows": 2})
-	s.suspect(3)
-	s.run() // its VIEW-CHANGE for view 1 is known to all
-	old := s.o(3).myVC
-	s.crash(3)
-	s.queue = nil
-	s.restart(protocols.Wiped, 3)
-	s.pass(300 * time.Millisecond)
-	for ts := uint64(1); ts <= 6; ts++ {
-		s.ask(request(1, ts, 4), 0)
-		s.pass(300 * time.Millisecond)
-	}
-	require.Nil(t, s.o(3).learner)
-	require.True(t, s.o(3).active && s.o(3).view == 0)
-	require.Equal(t, s.o(1).h, s.o(3).h)
-	h := s.o(1).h
-	// Now 0 is Byzantine, and slot h+1 is decided at 2 with the votes of 0 and 3; 1 hears nothing.
-	s.crash(0)
-	m := propose(0, h+1, request(1, 7, 4))
-	s.lost = func(p packet) bool {
-		return p.to == 1 || p.from == 2 && p.m.Tag() == TagCommit || p.m.Tag() == TagCheckpoint
-	}
-	s.send(0, m, 2, 3)
-	s.send(0, &Commit{0, h + 1, m.Digest}, 2)
-	s.run()
-	require.Equal(t, h+1, s.o(2).delivered)
-	// View 1 without a word of 2.
-	s.lost = func(p packet) bool { return p.from == 2 || p.to == 2 }
-	s.suspect(1, 3)
-	s.send(0, &ViewChange{View: 1, Replica: 0, Stable: h, Checkpoints: []CheckpointEntry{{h, s.o(1).hDigest}}}, 1, 3)
-	s.send(0, &ViewChangeAck{1, 3, s.o(1).digestOf(old)}, 1)
-	s.run()
-	s.send(0, &ViewChangeCopy{*old}, 3)
-	s.run()
-	s.pass(100 * time.Millisecond)
-	r := request(2, 1, 4)
-	s.ask(r, 1)
-	s.run()
-	d := propose(1, h+1, r).Digest
-	for range 3 {
-		s.send(0, &Prepare{1, h + 1, d}, 1, 3)
-		s.send(0, &Commit{1, h + 1, d}, 1, 3)
-		s.run()
-	}
-	s.lost = nil
-	s.agree()
-}
-
 // A null request that NEW-VIEW put into a gap is decided like any other: the number
 // of its slot must not be given to something else by the next view, even if nothing
 // above it is prepared.
@@ -409,7 +357,7 @@ func TestCopiesOfFarViewsAreNotKept(t *testing.T) {
 		for i := range protocols.NodeID(4) {
 			c := &ViewChangeCopy{ViewChange{View: nv.View, Replica: i, Checkpoints: []CheckpointEntry{{}}}}
 			copies = append(copies, c)
-			nv.ViewChanges = append(nv.ViewChanges, ViewChangeRef{i, o.digestOf(&c.ViewChange)})
+			nv.ViewChanges = append(nv.ViewChanges, ViewChangeRef{i, 0, o.digestOf(&c.ViewChange)})
 		}
 		s.send(3, nv, 1)
 		for _, c := range copies {

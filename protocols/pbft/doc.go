@@ -60,8 +60,15 @@
 //     earlier primaries is not held against the next.
 //  11. A replica without its disk counts as faulty until its own stable checkpoint is
 //     a full window above what any replica it asked had executed; until then it
-//     follows and executes but sends no vote (type learner). Those that it asks
-//     forget the VIEW-CHANGEs it sent before.
+//     follows and executes but sends no vote (type learner). What it sent in its
+//     former life is void, since it may contradict it now: VIEW-CHANGE carries the
+//     life in which its sender last lost its disk, NEW-VIEW that of each VIEW-CHANGE
+//     it rests on, and who knows of a later life believes neither (noteLife,
+//     outdated). 2f+1 others know, durably, before the replica votes again. A loss is
+//     believed once in MaxTimeout, or a liar could spoil view after view with it; a
+//     replica that loses its disk twice in that time waits for so long. A NEW-VIEW
+//     that began before the loss and named its victim is refused as well by those that
+//     have not entered it yet; the next view takes them in.
 //  12. With option log off, a restarted replica is treated as one without its disk.
 //  13. The checkpoint that a NEW-VIEW begins with becomes stable by 2f+1 CHECKPOINTs,
 //     like any other: of the f+1 that hold it only one may be correct, and if that one

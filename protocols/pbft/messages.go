@@ -26,6 +26,7 @@ package pbft
 //msgp:tuple CheckpointRecord
 //msgp:tuple StableRecord
 //msgp:tuple LearnerRecord
+//msgp:tuple LifeRecord
 //msgp:tuple Summary
 //msgp:limit arrays:65536 maps:0
 //msgp:replace protocols.Digest with:[32]byte
@@ -56,6 +57,7 @@ const (
 	TagBody            protocols.Tag = 0x0215
 	TagCheckpointed    protocols.Tag = 0x0216
 	TagStable          protocols.Tag = 0x0217
+	TagLife            protocols.Tag = 0x0218
 )
 
 // MaxBatch bounds the requests of one batch, MaxWindow the log in slots.
@@ -120,10 +122,12 @@ type Entry struct {
 // own checkpoints from there on, Prepared its set P (per slot the last view in
 // which a batch prepared), PrePrepared its set Q (per slot and digest the last view
 // in which it was pre-prepared). All lists ascend by slot; PrePrepared ascends by
-// digest within a slot.
+// digest within a slot. Life is the incarnation in which the sender last lost its
+// disk, 0 if it never did: it knows nothing of what it sent in lower lives.
 type ViewChange struct {
 	View        uint64
 	Replica     protocols.NodeID
+	Life        uint32
 	Stable      uint64
 	Checkpoints []CheckpointEntry `msg:",limit=4097"`
 	Prepared    []Entry           `msg:",limit=4096"`
@@ -138,9 +142,10 @@ type ViewChangeAck struct {
 	Digest  protocols.Digest
 }
 
-// ViewChangeRef names a VIEW-CHANGE by its sender and digest.
+// ViewChangeRef names a VIEW-CHANGE by its sender, the sender's life and its digest.
 type ViewChangeRef struct {
 	Replica protocols.NodeID
+	Life    uint32
 	Digest  protocols.Digest
 }
 
@@ -162,9 +167,11 @@ type NewView struct {
 }
 
 // Status (STATUS) says where the sender stands, so that others can send again
-// what it lacks. NewView is the digest of the NEW-VIEW it follows, while active.
+// what it lacks. NewView is the digest of the NEW-VIEW it follows, while active; Life
+// is as in VIEW-CHANGE.
 type Status struct {
 	View              uint64
+	Life              uint32
 	Active            bool
 	NewView           protocols.Digest
 	Stable, Delivered uint64
@@ -192,18 +199,18 @@ type ViewChangeCopy struct {
 	ViewChange ViewChange
 }
 
-// QueryStable (QUERY-STABLE) is a recovering replica's question how far the others
-// are, ReplyStable (REPLY-STABLE) the answer: Reached is the highest slot the
-// sender has executed.
+// QueryStable (QUERY-STABLE) is the question of a replica that lost its disk at the
+// beginning of this Life (incarnation) how far the others are, ReplyStable
+// (REPLY-STABLE) the answer: Reached is the highest slot the sender has executed. Who
+// answers believes nothing any more that the asker sent in a lower life.
 type QueryStable struct {
-	Nonce uint64
+	Life uint32
 }
 
 // ReplyStable answers QueryStable.
 type ReplyStable struct {
-	Nonce   uint64
+	Life    uint32
 	Reached uint64
-	View    uint64
 }
 
 // PreparedRecord logs that a slot prepared.
@@ -238,11 +245,21 @@ type StableRecord struct {
 	Digest protocols.Digest
 }
 
-// LearnerRecord logs that the replica lost its disk and may not vote for slots up
-// to Above. Known is false while it still asks how far that is.
+// LearnerRecord logs that the replica lost its disk at the beginning of this Life and
+// may not vote for slots up to Above. Known is false while it still asks how far that
+// is. Done says that it votes again, from View on.
 type LearnerRecord struct {
+	Life  uint32
 	Known bool
 	Above uint64
+	Done  bool
+	View  uint64
+}
+
+// LifeRecord logs that another replica lost its disk at the beginning of this Life.
+type LifeRecord struct {
+	Replica protocols.NodeID
+	Life    uint32
 }
 
 // Summary replaces the log at a stable checkpoint.
@@ -258,8 +275,10 @@ type Summary struct {
 	Committed    []Entry      `msg:",limit=4096"`
 	ViewChange   []ViewChange `msg:",limit=1"`
 	NewView      []NewView    `msg:",limit=1"`
-	Learner      LearnerRecord
-	Learning     bool
+	// Learner has Life 0 if the replica never lost its disk.
+	Learner LearnerRecord
+	// Lives holds, per replica, the highest life heard of.
+	Lives []uint32 `msg:",limit=16384"`
 }
 
 // Tag implements protocols.Message.
@@ -321,6 +340,9 @@ func (*StableRecord) Tag() protocols.Tag { return TagStable }
 
 // Tag implements protocols.Message.
 func (*LearnerRecord) Tag() protocols.Tag { return TagLearner }
+
+// Tag implements protocols.Message.
+func (*LifeRecord) Tag() protocols.Tag { return TagLife }
 
 // Tag implements protocols.Message.
 func (*Summary) Tag() protocols.Tag { return TagSummary }

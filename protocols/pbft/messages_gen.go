@@ -546,12 +546,15 @@ func (z *FetchViewChange) Msgsize() (s int) {
 }
 
 // MarshalMsg implements msgp.Marshaler
-func (z LearnerRecord) MarshalMsg(b []byte) (o []byte, err error) {
+func (z *LearnerRecord) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// array header, size 2
-	o = append(o, 0x92)
+	// array header, size 5
+	o = append(o, 0x95)
+	o = msgp.AppendUint32(o, z.Life)
 	o = msgp.AppendBool(o, z.Known)
 	o = msgp.AppendUint64(o, z.Above)
+	o = msgp.AppendBool(o, z.Done)
+	o = msgp.AppendUint64(o, z.View)
 	return
 }
 
@@ -563,8 +566,13 @@ func (z *LearnerRecord) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		err = msgp.WrapError(err)
 		return
 	}
-	if zb0001 != 2 {
-		err = msgp.ArrayError{Wanted: 2, Got: zb0001}
+	if zb0001 != 5 {
+		err = msgp.ArrayError{Wanted: 5, Got: zb0001}
+		return
+	}
+	z.Life, bts, err = msgp.ReadUint32Bytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err, "Life")
 		return
 	}
 	z.Known, bts, err = msgp.ReadBoolBytes(bts)
@@ -577,13 +585,69 @@ func (z *LearnerRecord) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		err = msgp.WrapError(err, "Above")
 		return
 	}
+	z.Done, bts, err = msgp.ReadBoolBytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err, "Done")
+		return
+	}
+	z.View, bts, err = msgp.ReadUint64Bytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err, "View")
+		return
+	}
 	o = bts
 	return
 }
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
-func (z LearnerRecord) Msgsize() (s int) {
-	s = 1 + msgp.BoolSize + msgp.Uint64Size
+func (z *LearnerRecord) Msgsize() (s int) {
+	s = 1 + msgp.Uint32Size + msgp.BoolSize + msgp.Uint64Size + msgp.BoolSize + msgp.Uint64Size
+	return
+}
+
+// MarshalMsg implements msgp.Marshaler
+func (z LifeRecord) MarshalMsg(b []byte) (o []byte, err error) {
+	o = msgp.Require(b, z.Msgsize())
+	// array header, size 2
+	o = append(o, 0x92)
+	o = msgp.AppendInt32(o, int32(z.Replica))
+	o = msgp.AppendUint32(o, z.Life)
+	return
+}
+
+// UnmarshalMsg implements msgp.Unmarshaler
+func (z *LifeRecord) UnmarshalMsg(bts []byte) (o []byte, err error) {
+	var zb0001 uint32
+	zb0001, bts, err = msgp.ReadArrayHeaderBytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err)
+		return
+	}
+	if zb0001 != 2 {
+		err = msgp.ArrayError{Wanted: 2, Got: zb0001}
+		return
+	}
+	{
+		var zb0002 int32
+		zb0002, bts, err = msgp.ReadInt32Bytes(bts)
+		if err != nil {
+			err = msgp.WrapError(err, "Replica")
+			return
+		}
+		z.Replica = protocols.NodeID(zb0002)
+	}
+	z.Life, bts, err = msgp.ReadUint32Bytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err, "Life")
+		return
+	}
+	o = bts
+	return
+}
+
+// Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
+func (z LifeRecord) Msgsize() (s int) {
+	s = 1 + msgp.Int32Size + msgp.Uint32Size
 	return
 }
 
@@ -595,19 +659,20 @@ func (z *NewView) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendUint64(o, z.View)
 	o = msgp.AppendArrayHeader(o, uint32(len(z.ViewChanges)))
 	for za0001 := range z.ViewChanges {
-		// array header, size 2
-		o = append(o, 0x92)
-		o = msgp.AppendInt32(o, int32(z.ViewChanges[za0001].Replica))
-		o = msgp.AppendBytes(o, (z.ViewChanges[za0001].Digest)[:])
+		o, err = z.ViewChanges[za0001].MarshalMsg(o)
+		if err != nil {
+			err = msgp.WrapError(err, "ViewChanges", za0001)
+			return
+		}
 	}
 	o = msgp.AppendUint64(o, z.Stable)
 	o = msgp.AppendBytes(o, (z.StableDigest)[:])
 	o = msgp.AppendArrayHeader(o, uint32(len(z.Chosen)))
-	for za0004 := range z.Chosen {
+	for za0003 := range z.Chosen {
 		// array header, size 2
 		o = append(o, 0x92)
-		o = msgp.AppendUint64(o, z.Chosen[za0004].Seq)
-		o = msgp.AppendBytes(o, (z.Chosen[za0004].Digest)[:])
+		o = msgp.AppendUint64(o, z.Chosen[za0003].Seq)
+		o = msgp.AppendBytes(o, (z.Chosen[za0003].Digest)[:])
 	}
 	return
 }
@@ -645,28 +710,9 @@ func (z *NewView) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		z.ViewChanges = make([]ViewChangeRef, zb0002)
 	}
 	for za0001 := range z.ViewChanges {
-		var zb0003 uint32
-		zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
+		bts, err = z.ViewChanges[za0001].UnmarshalMsg(bts)
 		if err != nil {
 			err = msgp.WrapError(err, "ViewChanges", za0001)
-			return
-		}
-		if zb0003 != 2 {
-			err = msgp.ArrayError{Wanted: 2, Got: zb0003}
-			return
-		}
-		{
-			var zb0004 int32
-			zb0004, bts, err = msgp.ReadInt32Bytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ViewChanges", za0001, "Replica")
-				return
-			}
-			z.ViewChanges[za0001].Replica = protocols.NodeID(zb0004)
-		}
-		bts, err = msgp.ReadExactBytes(bts, (z.ViewChanges[za0001].Digest)[:])
-		if err != nil {
-			err = msgp.WrapError(err, "ViewChanges", za0001, "Digest")
 			return
 		}
 	}
@@ -680,40 +726,40 @@ func (z *NewView) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		err = msgp.WrapError(err, "StableDigest")
 		return
 	}
-	var zb0005 uint32
-	zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
+	var zb0003 uint32
+	zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 	if err != nil {
 		err = msgp.WrapError(err, "Chosen")
 		return
 	}
-	if zb0005 > 4096 {
+	if zb0003 > 4096 {
 		err = msgp.ErrLimitExceeded
 		return
 	}
-	if cap(z.Chosen) >= int(zb0005) {
-		z.Chosen = (z.Chosen)[:zb0005]
+	if cap(z.Chosen) >= int(zb0003) {
+		z.Chosen = (z.Chosen)[:zb0003]
 	} else {
-		z.Chosen = make([]Chosen, zb0005)
+		z.Chosen = make([]Chosen, zb0003)
 	}
-	for za0004 := range z.Chosen {
-		var zb0006 uint32
-		zb0006, bts, err = msgp.ReadArrayHeaderBytes(bts)
+	for za0003 := range z.Chosen {
+		var zb0004 uint32
+		zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
 		if err != nil {
-			err = msgp.WrapError(err, "Chosen", za0004)
+			err = msgp.WrapError(err, "Chosen", za0003)
 			return
 		}
-		if zb0006 != 2 {
-			err = msgp.ArrayError{Wanted: 2, Got: zb0006}
+		if zb0004 != 2 {
+			err = msgp.ArrayError{Wanted: 2, Got: zb0004}
 			return
 		}
-		z.Chosen[za0004].Seq, bts, err = msgp.ReadUint64Bytes(bts)
+		z.Chosen[za0003].Seq, bts, err = msgp.ReadUint64Bytes(bts)
 		if err != nil {
-			err = msgp.WrapError(err, "Chosen", za0004, "Seq")
+			err = msgp.WrapError(err, "Chosen", za0003, "Seq")
 			return
 		}
-		bts, err = msgp.ReadExactBytes(bts, (z.Chosen[za0004].Digest)[:])
+		bts, err = msgp.ReadExactBytes(bts, (z.Chosen[za0003].Digest)[:])
 		if err != nil {
-			err = msgp.WrapError(err, "Chosen", za0004, "Digest")
+			err = msgp.WrapError(err, "Chosen", za0003, "Digest")
 			return
 		}
 	}
@@ -723,7 +769,11 @@ func (z *NewView) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *NewView) Msgsize() (s int) {
-	s = 1 + msgp.Uint64Size + msgp.ArrayHeaderSize + (len(z.ViewChanges) * (16 + msgp.Int32Size + (32 * (msgp.ByteSize)))) + msgp.Uint64Size + msgp.ArrayHeaderSize + (32 * (msgp.ByteSize)) + msgp.ArrayHeaderSize + (len(z.Chosen) * (12 + msgp.Uint64Size + (32 * (msgp.ByteSize))))
+	s = 1 + msgp.Uint64Size + msgp.ArrayHeaderSize
+	for za0001 := range z.ViewChanges {
+		s += z.ViewChanges[za0001].Msgsize()
+	}
+	s += msgp.Uint64Size + msgp.ArrayHeaderSize + (32 * (msgp.ByteSize)) + msgp.ArrayHeaderSize + (len(z.Chosen) * (12 + msgp.Uint64Size + (32 * (msgp.ByteSize))))
 	return
 }
 
@@ -909,7 +959,7 @@ func (z QueryStable) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
 	// array header, size 1
 	o = append(o, 0x91)
-	o = msgp.AppendUint64(o, z.Nonce)
+	o = msgp.AppendUint32(o, z.Life)
 	return
 }
 
@@ -925,9 +975,9 @@ func (z *QueryStable) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		err = msgp.ArrayError{Wanted: 1, Got: zb0001}
 		return
 	}
-	z.Nonce, bts, err = msgp.ReadUint64Bytes(bts)
+	z.Life, bts, err = msgp.ReadUint32Bytes(bts)
 	if err != nil {
-		err = msgp.WrapError(err, "Nonce")
+		err = msgp.WrapError(err, "Life")
 		return
 	}
 	o = bts
@@ -936,18 +986,17 @@ func (z *QueryStable) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z QueryStable) Msgsize() (s int) {
-	s = 1 + msgp.Uint64Size
+	s = 1 + msgp.Uint32Size
 	return
 }
 
 // MarshalMsg implements msgp.Marshaler
 func (z ReplyStable) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// array header, size 3
-	o = append(o, 0x93)
-	o = msgp.AppendUint64(o, z.Nonce)
+	// array header, size 2
+	o = append(o, 0x92)
+	o = msgp.AppendUint32(o, z.Life)
 	o = msgp.AppendUint64(o, z.Reached)
-	o = msgp.AppendUint64(o, z.View)
 	return
 }
 
@@ -959,23 +1008,18 @@ func (z *ReplyStable) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		err = msgp.WrapError(err)
 		return
 	}
-	if zb0001 != 3 {
-		err = msgp.ArrayError{Wanted: 3, Got: zb0001}
+	if zb0001 != 2 {
+		err = msgp.ArrayError{Wanted: 2, Got: zb0001}
 		return
 	}
-	z.Nonce, bts, err = msgp.ReadUint64Bytes(bts)
+	z.Life, bts, err = msgp.ReadUint32Bytes(bts)
 	if err != nil {
-		err = msgp.WrapError(err, "Nonce")
+		err = msgp.WrapError(err, "Life")
 		return
 	}
 	z.Reached, bts, err = msgp.ReadUint64Bytes(bts)
 	if err != nil {
 		err = msgp.WrapError(err, "Reached")
-		return
-	}
-	z.View, bts, err = msgp.ReadUint64Bytes(bts)
-	if err != nil {
-		err = msgp.WrapError(err, "View")
 		return
 	}
 	o = bts
@@ -984,7 +1028,7 @@ func (z *ReplyStable) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z ReplyStable) Msgsize() (s int) {
-	s = 1 + msgp.Uint64Size + msgp.Uint64Size + msgp.Uint64Size
+	s = 1 + msgp.Uint32Size + msgp.Uint64Size
 	return
 }
 
@@ -1033,9 +1077,10 @@ func (z *StableRecord) Msgsize() (s int) {
 // MarshalMsg implements msgp.Marshaler
 func (z *Status) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// array header, size 5
-	o = append(o, 0x95)
+	// array header, size 6
+	o = append(o, 0x96)
 	o = msgp.AppendUint64(o, z.View)
+	o = msgp.AppendUint32(o, z.Life)
 	o = msgp.AppendBool(o, z.Active)
 	o = msgp.AppendBytes(o, (z.NewView)[:])
 	o = msgp.AppendUint64(o, z.Stable)
@@ -1051,13 +1096,18 @@ func (z *Status) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		err = msgp.WrapError(err)
 		return
 	}
-	if zb0001 != 5 {
-		err = msgp.ArrayError{Wanted: 5, Got: zb0001}
+	if zb0001 != 6 {
+		err = msgp.ArrayError{Wanted: 6, Got: zb0001}
 		return
 	}
 	z.View, bts, err = msgp.ReadUint64Bytes(bts)
 	if err != nil {
 		err = msgp.WrapError(err, "View")
+		return
+	}
+	z.Life, bts, err = msgp.ReadUint32Bytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err, "Life")
 		return
 	}
 	z.Active, bts, err = msgp.ReadBoolBytes(bts)
@@ -1086,7 +1136,7 @@ func (z *Status) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *Status) Msgsize() (s int) {
-	s = 1 + msgp.Uint64Size + msgp.BoolSize + msgp.ArrayHeaderSize + (32 * (msgp.ByteSize)) + msgp.Uint64Size + msgp.Uint64Size
+	s = 1 + msgp.Uint64Size + msgp.Uint32Size + msgp.BoolSize + msgp.ArrayHeaderSize + (32 * (msgp.ByteSize)) + msgp.Uint64Size + msgp.Uint64Size
 	return
 }
 
@@ -1153,11 +1203,15 @@ func (z *Summary) MarshalMsg(b []byte) (o []byte, err error) {
 			return
 		}
 	}
-	// array header, size 2
-	o = append(o, 0x92)
-	o = msgp.AppendBool(o, z.Learner.Known)
-	o = msgp.AppendUint64(o, z.Learner.Above)
-	o = msgp.AppendBool(o, z.Learning)
+	o, err = z.Learner.MarshalMsg(o)
+	if err != nil {
+		err = msgp.WrapError(err, "Learner")
+		return
+	}
+	o = msgp.AppendArrayHeader(o, uint32(len(z.Lives)))
+	for za0009 := range z.Lives {
+		o = msgp.AppendUint32(o, z.Lives[za0009])
+	}
 	return
 }
 
@@ -1357,30 +1411,32 @@ func (z *Summary) UnmarshalMsg(bts []byte) (o []byte, err error) {
 			return
 		}
 	}
-	var zb0010 uint32
-	zb0010, bts, err = msgp.ReadArrayHeaderBytes(bts)
+	bts, err = z.Learner.UnmarshalMsg(bts)
 	if err != nil {
 		err = msgp.WrapError(err, "Learner")
 		return
 	}
-	if zb0010 != 2 {
-		err = msgp.ArrayError{Wanted: 2, Got: zb0010}
+	var zb0010 uint32
+	zb0010, bts, err = msgp.ReadArrayHeaderBytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err, "Lives")
 		return
 	}
-	z.Learner.Known, bts, err = msgp.ReadBoolBytes(bts)
-	if err != nil {
-		err = msgp.WrapError(err, "Learner", "Known")
+	if zb0010 > 16384 {
+		err = msgp.ErrLimitExceeded
 		return
 	}
-	z.Learner.Above, bts, err = msgp.ReadUint64Bytes(bts)
-	if err != nil {
-		err = msgp.WrapError(err, "Learner", "Above")
-		return
+	if cap(z.Lives) >= int(zb0010) {
+		z.Lives = (z.Lives)[:zb0010]
+	} else {
+		z.Lives = make([]uint32, zb0010)
 	}
-	z.Learning, bts, err = msgp.ReadBoolBytes(bts)
-	if err != nil {
-		err = msgp.WrapError(err, "Learning")
-		return
+	for za0009 := range z.Lives {
+		z.Lives[za0009], bts, err = msgp.ReadUint32Bytes(bts)
+		if err != nil {
+			err = msgp.WrapError(err, "Lives", za0009)
+			return
+		}
 	}
 	o = bts
 	return
@@ -1415,17 +1471,18 @@ func (z *Summary) Msgsize() (s int) {
 	for za0008 := range z.NewView {
 		s += z.NewView[za0008].Msgsize()
 	}
-	s += 1 + msgp.BoolSize + msgp.Uint64Size + msgp.BoolSize
+	s += z.Learner.Msgsize() + msgp.ArrayHeaderSize + (len(z.Lives) * (msgp.Uint32Size))
 	return
 }
 
 // MarshalMsg implements msgp.Marshaler
 func (z *ViewChange) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// array header, size 6
-	o = append(o, 0x96)
+	// array header, size 7
+	o = append(o, 0x97)
 	o = msgp.AppendUint64(o, z.View)
 	o = msgp.AppendInt32(o, int32(z.Replica))
+	o = msgp.AppendUint32(o, z.Life)
 	o = msgp.AppendUint64(o, z.Stable)
 	o = msgp.AppendArrayHeader(o, uint32(len(z.Checkpoints)))
 	for za0001 := range z.Checkpoints {
@@ -1461,8 +1518,8 @@ func (z *ViewChange) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		err = msgp.WrapError(err)
 		return
 	}
-	if zb0001 != 6 {
-		err = msgp.ArrayError{Wanted: 6, Got: zb0001}
+	if zb0001 != 7 {
+		err = msgp.ArrayError{Wanted: 7, Got: zb0001}
 		return
 	}
 	z.View, bts, err = msgp.ReadUint64Bytes(bts)
@@ -1478,6 +1535,11 @@ func (z *ViewChange) UnmarshalMsg(bts []byte) (o []byte, err error) {
 			return
 		}
 		z.Replica = protocols.NodeID(zb0002)
+	}
+	z.Life, bts, err = msgp.ReadUint32Bytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err, "Life")
+		return
 	}
 	z.Stable, bts, err = msgp.ReadUint64Bytes(bts)
 	if err != nil {
@@ -1571,7 +1633,7 @@ func (z *ViewChange) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *ViewChange) Msgsize() (s int) {
-	s = 1 + msgp.Uint64Size + msgp.Int32Size + msgp.Uint64Size + msgp.ArrayHeaderSize + (len(z.Checkpoints) * (12 + msgp.Uint64Size + (32 * (msgp.ByteSize)))) + msgp.ArrayHeaderSize
+	s = 1 + msgp.Uint64Size + msgp.Int32Size + msgp.Uint32Size + msgp.Uint64Size + msgp.ArrayHeaderSize + (len(z.Checkpoints) * (12 + msgp.Uint64Size + (32 * (msgp.ByteSize)))) + msgp.ArrayHeaderSize
 	for za0003 := range z.Prepared {
 		s += z.Prepared[za0003].Msgsize()
 	}
@@ -1677,9 +1739,10 @@ func (z *ViewChangeCopy) Msgsize() (s int) {
 // MarshalMsg implements msgp.Marshaler
 func (z *ViewChangeRef) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// array header, size 2
-	o = append(o, 0x92)
+	// array header, size 3
+	o = append(o, 0x93)
 	o = msgp.AppendInt32(o, int32(z.Replica))
+	o = msgp.AppendUint32(o, z.Life)
 	o = msgp.AppendBytes(o, (z.Digest)[:])
 	return
 }
@@ -1692,8 +1755,8 @@ func (z *ViewChangeRef) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		err = msgp.WrapError(err)
 		return
 	}
-	if zb0001 != 2 {
-		err = msgp.ArrayError{Wanted: 2, Got: zb0001}
+	if zb0001 != 3 {
+		err = msgp.ArrayError{Wanted: 3, Got: zb0001}
 		return
 	}
 	{
@@ -1704,6 +1767,11 @@ func (z *ViewChangeRef) UnmarshalMsg(bts []byte) (o []byte, err error) {
 			return
 		}
 		z.Replica = protocols.NodeID(zb0002)
+	}
+	z.Life, bts, err = msgp.ReadUint32Bytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err, "Life")
+		return
 	}
 	bts, err = msgp.ReadExactBytes(bts, (z.Digest)[:])
 	if err != nil {
@@ -1716,6 +1784,6 @@ func (z *ViewChangeRef) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *ViewChangeRef) Msgsize() (s int) {
-	s = 1 + msgp.Int32Size + msgp.ArrayHeaderSize + (32 * (msgp.ByteSize))
+	s = 1 + msgp.Int32Size + msgp.Uint32Size + msgp.ArrayHeaderSize + (32 * (msgp.ByteSize))
 	return
 }

@@ -104,14 +104,14 @@ type Orderer struct {
 	copies          map[vcKey]*copyVotes
 	newView         *NewView // the one that started voteView
 	newViewSum      protocols.Digest
-	offered         []*NewView  // per replica: the last one received, not accepted yet
-	chosenTop       uint64      // highest slot fixed by newView
-	claims          []Status    // per replica: its last STATUS
-	leftFor         []uint64    // per replica: the highest view of its VIEW-CHANGEs
-	forgot          []forgotten // per replica: its last QUERY-STABLE
-	claimed         uint64      // f+1 of them have delivered that much
-	asking          bool        // send STATUS at the next tick in any case
-	failed          uint        // consecutive view changes without progress
+	offered         []*NewView // per replica: the last one received, not accepted yet
+	chosenTop       uint64     // highest slot fixed by newView
+	claims          []Status   // per replica: its last STATUS
+	leftFor         []uint64   // per replica: the highest view of its VIEW-CHANGEs
+	lives           []lifeSeen // per replica: the life of it that counts
+	claimed         uint64     // f+1 of them have delivered that much
+	asking          bool       // send STATUS at the next tick in any case
+	failed          uint       // consecutive view changes without progress
 	future          []futureMessage
 	futureCount     []int // per sender; of them proposals:
 	futureProposals []int
@@ -130,7 +130,8 @@ type Orderer struct {
 	entered, left protocols.Time   // when this replica entered its last view, and left it
 
 	// Recovery from a lost disk.
-	compact    bool // the state at h is durable: the log may be compacted
+	compact    bool          // the state at h is durable: the log may be compacted
+	born       LearnerRecord // of the last loss; Life is 0 if there was none
 	learner    *learner
 	recovering bool
 }
@@ -147,8 +148,11 @@ type vcEntry struct {
 
 type ackKey = vcKey
 
-type forgotten struct {
-	nonce uint64
+// lifeSeen is the highest life in which a replica says to have lost its disk, and when
+// this replica heard of it.
+type lifeSeen struct {
+	life  uint32
+	known bool // at is
 	at    protocols.Time
 }
 
@@ -201,7 +205,7 @@ func NewOrderer(cfg OrdererConfig) *Orderer {
 		copies:          make(map[vcKey]*copyVotes),
 		claims:          make([]Status, cfg.N),
 		leftFor:         make([]uint64, cfg.N),
-		forgot:          make([]forgotten, cfg.N),
+		lives:           make([]lifeSeen, cfg.N),
 		offered:         make([]*NewView, cfg.N),
 		futureCount:     make([]int, cfg.N),
 		futureProposals: make([]int, cfg.N),

@@ -10,9 +10,12 @@ import (
 // has promised: the view it is in, the proposals it accepted (Q), what it has
 // prepared (P).
 func (o *Orderer) recover(boot protocols.Boot) {
-	if boot.Kind == protocols.Wiped || boot.Kind == protocols.Recovered && !o.cfg.Log {
-		o.becomeLearner(LearnerRecord{})
-		o.record(&LearnerRecord{})
+	if boot.Kind == protocols.Wiped || boot.Kind == protocols.Recovered && !o.cfg.Log || o.stateIsLost(boot) {
+		o.becomeLearner(LearnerRecord{Life: max(boot.Incarnation, 1)})
+		if o.cfg.Log {
+			rec := o.born
+			o.env.Compact(&rec)
+		}
 		return
 	}
 	o.recovering = true
@@ -62,7 +65,17 @@ func (o *Orderer) recover(boot protocols.Boot) {
 				s.voted = s.voted || s.accepted && s.hasBody
 			})
 		case *LearnerRecord:
-			o.becomeLearner(*m)
+			if m.Done {
+				o.learner = nil
+				o.born, o.lives[o.cfg.Self].life = *m, m.Life
+				o.view, o.voteView, o.active = m.View, m.View, m.View == 0
+			} else {
+				o.becomeLearner(*m)
+			}
+		case *LifeRecord:
+			if m.Replica >= 0 && int(m.Replica) < o.cfg.N {
+				o.lives[m.Replica].life = max(o.lives[m.Replica].life, m.Life)
+			}
 		}
 	}
 	if o.myVC != nil && o.myVC.View >= o.view {
@@ -84,6 +97,19 @@ func (o *Orderer) recover(boot protocols.Boot) {
 		o.active = false
 	}
 	o.prepareChosen()
+}
+
+// stateIsLost reports whether the log has been compacted up to a slot whose state is
+// not to be had any more. What this replica voted for since is of no use then: it goes
+// on as one that lost its disk.
+func (o *Orderer) stateIsLost(boot protocols.Boot) bool {
+	for _, r := range boot.Records {
+		if m, ok := r.Message.(*Summary); ok && m.Stable > o.h {
+			o.env.Emit(protocols.Event{Kind: protocols.EventProtocol, Seq: m.Stable, Note: "the state that the log begins with is lost"})
+			return true
+		}
+	}
+	return false
 }
 
 // redecide takes up the decisions that were logged.
@@ -144,7 +170,10 @@ func (o *Orderer) recoverSummary(m *Summary) []Entry {
 		vc := m.ViewChange[0]
 		o.myVC = &vc
 	}
-	if m.Learning {
+	for i := range min(len(m.Lives), o.cfg.N) {
+		o.lives[i].life = m.Lives[i]
+	}
+	if o.born = m.Learner; o.born.Life > 0 && !o.born.Done {
 		o.becomeLearner(m.Learner)
 	}
 	bodies := make(map[protocols.Digest][]protocols.Request, len(m.Bodies))
@@ -207,8 +236,9 @@ func (o *Orderer) summary() *Summary {
 	if o.myVC != nil && !o.active {
 		m.ViewChange = []ViewChange{*o.myVC}
 	}
-	if o.learner != nil {
-		m.Learning, m.Learner = true, o.learner.rec
+	m.Learner = o.born
+	for i := range o.lives {
+		m.Lives = append(m.Lives, o.lives[i].life)
 	}
 	o.log.each(o.h, func(s *slot) {
 		if s.hasP {
@@ -231,62 +261,105 @@ func (o *Orderer) summary() *Summary {
 // it follows what the others decide, executes, replies and serves reads, but sends
 // no vote, no CHECKPOINT and no VIEW-CHANGE. It counts as one of the f faulty.
 type learner struct {
-	rec     LearnerRecord
-	nonce   uint64
 	reached []uint64 // per replica
 	replied []bool
 }
 
 func (o *Orderer) becomeLearner(rec LearnerRecord) {
-	o.learner = &learner{rec: rec, reached: make([]uint64, o.cfg.N), replied: make([]bool, o.cfg.N)}
+	o.learner = &learner{reached: make([]uint64, o.cfg.N), replied: make([]bool, o.cfg.N)}
+	o.born, o.lives[o.cfg.Self].life = rec, rec.Life
 	o.active = false
 }
 
-// ask sends QUERY-STABLE to those that have not answered; also when the point is
-// known, since who answers has forgotten the VIEW-CHANGEs of the earlier life.
-func (l *learner) ask(o *Orderer) {
-	if l.nonce == 0 {
-		l.nonce = o.env.Rand().Uint64() | 1
+// noteLife notes that a replica lost its disk at the beginning of this life, and
+// reports whether it is the one that counts. The replica no longer knows which views it
+// left for in lower lives, and may vote in lower views: its VIEW-CHANGEs of then must
+// not speak for it. A liar can take its VIEW-CHANGE back in this way, and so spoil a
+// view that is being set up; hence a replica is believed to have lost its disk once in
+// MaxTimeout, and one that lost it again sooner is answered later.
+func (o *Orderer) noteLife(r protocols.NodeID, life uint32) bool {
+	l := &o.lives[r]
+	if life <= l.life {
+		return life == l.life
 	}
+	if l.known && o.env.Now().Sub(l.at) < o.cfg.MaxTimeout {
+		return false
+	}
+	*l = lifeSeen{life: life, known: true, at: o.env.Now()}
+	o.record(&LifeRecord{Replica: r, Life: life})
+	o.forgetViewChanges(r)
+	return true
+}
+
+// outdated reports whether a NEW-VIEW rests on a VIEW-CHANGE that its sender forgot,
+// with its disk, and may have contradicted since. This replica knows for itself: it
+// has contradicted nothing while it has not taken part in any view.
+func (o *Orderer) outdated(m *NewView) bool {
+	for _, ref := range m.ViewChanges {
+		self := ref.Replica == o.cfg.Self && o.born.Done && o.born.View > 0 && o.newView == nil
+		if ref.Life < o.lives[ref.Replica].life && !self {
+			return true
+		}
+	}
+	return false
+}
+
+// ask sends QUERY-STABLE to those that have not answered, or whose answer is not
+// plausible; also when the point is known, so that as many as possible learn of this
+// life.
+func (l *learner) ask(o *Orderer) {
 	for _, id := range o.cfg.Replicas {
-		if id != o.cfg.Self && !l.replied[id] {
-			o.env.Send(id, &QueryStable{Nonce: l.nonce})
+		if id == o.cfg.Self {
+			continue
+		}
+		if l.replied[id] && !l.plausible(o, l.reached[id]) {
+			l.replied[id] = false
+		}
+		if !l.replied[id] {
+			o.env.Send(id, &QueryStable{Life: o.born.Life})
 		}
 	}
 }
 
-// onQueryStable handles QUERY-STABLE. The sender no longer knows which views it has
-// left for, and may vote in lower ones: its VIEW-CHANGEs of before must not speak
-// for it there. A liar can use that to take its VIEW-CHANGE back, so it is done
-// once in a while only.
-func (o *Orderer) onQueryStable(from protocols.NodeID, m *QueryStable) {
-	if f := &o.forgot[from]; f.nonce != m.Nonce && (f.nonce == 0 || o.env.Now().Sub(f.at) >= o.cfg.MaxTimeout) {
-		f.nonce, f.at = m.Nonce, o.env.Now()
-		o.forgetViewChanges(from)
-	}
-	if o.learner != nil {
-		return
-	}
-	o.env.Send(from, &ReplyStable{Nonce: m.Nonce, Reached: o.delivered, View: o.view})
+// plausible reports whether an answer agrees with what f+1 replicas say, in STATUS, to
+// have delivered. No correct replica is more than a window above the highest stable
+// checkpoint, which f+1 correct ones have executed; STATUS may be a little old.
+func (l *learner) plausible(o *Orderer, reached uint64) bool {
+	return reached <= o.claimed || reached-o.claimed <= 2*uint64(o.cfg.Window)
 }
 
-// onReplyStable handles REPLY-STABLE. 2f+1 other replicas must answer: this replica
-// is one of the f faulty, so that many answer. At least f+1 correct others had
-// executed up to every checkpoint that this replica can have known as stable, and
-// among 2f+1 answers some of them are found, so the maximum is high enough. A liar
-// can only keep this replica silent for longer.
+// onQueryStable handles QUERY-STABLE.
+func (o *Orderer) onQueryStable(from protocols.NodeID, m *QueryStable) {
+	if !o.noteLife(from, m.Life) || o.learner != nil {
+		return
+	}
+	o.env.Send(from, &ReplyStable{Life: m.Life, Reached: o.delivered})
+}
+
+// onReplyStable handles REPLY-STABLE.
 func (o *Orderer) onReplyStable(from protocols.NodeID, m *ReplyStable) {
 	l := o.learner
-	if l == nil || m.Nonce != l.nonce || l.replied[from] {
+	if l == nil || m.Life != o.born.Life || l.replied[from] {
 		return
 	}
 	l.replied[from], l.reached[from] = true, m.Reached
-	if l.rec.Known {
+	l.know(o)
+}
+
+// know fixes the point above which this replica may vote again. 2f+1 other replicas
+// must have answered: this replica is one of the f faulty, so that many answer. At
+// least f+1 correct others had executed up to every checkpoint that this replica can
+// have known as stable, and among any 2f+1 answers some of them are found, so the
+// maximum is high enough. Answers that f+1 replicas contradict do not count until they
+// are confirmed: a liar can keep this replica silent for longer, by three windows at
+// most.
+func (l *learner) know(o *Orderer) {
+	if o.born.Known {
 		return
 	}
 	count, top := 0, uint64(0)
 	for i := range l.replied {
-		if l.replied[i] {
+		if l.replied[i] && l.plausible(o, l.reached[i]) {
 			count++
 			top = max(top, l.reached[i])
 		}
@@ -294,13 +367,19 @@ func (o *Orderer) onReplyStable(from protocols.NodeID, m *ReplyStable) {
 	if count < min(o.quorum, o.cfg.N-1) {
 		return
 	}
-	l.rec = LearnerRecord{Known: true, Above: top + uint64(o.cfg.Window)}
-	o.record(&l.rec)
+	o.born.Known, o.born.Above = true, top+uint64(o.cfg.Window)
+	rec := o.born
+	o.record(&rec)
 	o.graduate()
 }
 
-// follow adopts the view that f+1 replicas say they take part in or beyond.
+// follow takes up what STATUS says: it adopts the view that f+1 replicas say they take
+// part in or beyond.
 func (l *learner) follow(o *Orderer) {
+	l.know(o)
+	if o.learner == nil {
+		return
+	}
 	above := 0
 	low := ^uint64(0)
 	for i := range o.claims {
@@ -319,7 +398,7 @@ func (l *learner) follow(o *Orderer) {
 }
 
 // mayVote reports whether the earlier life can no longer be contradicted.
-func (l *learner) mayVote(o *Orderer) bool { return l.rec.Known && o.h >= l.rec.Above }
+func (l *learner) mayVote(o *Orderer) bool { return o.born.Known && o.h >= o.born.Above }
 
 // graduate ends learning once that is safe. In view 0 the replica takes part at
 // once; in later ones it needs the NEW-VIEW, which the primary sends on STATUS.
@@ -334,7 +413,8 @@ func (o *Orderer) graduate() {
 	} else {
 		o.armResend()
 	}
-	if o.cfg.Log {
-		o.env.Compact(o.summary())
-	}
+	// The state at h need not be durable: what leads to it stays in the log.
+	o.born.Done, o.born.View = true, o.view
+	rec := o.born
+	o.record(&rec)
 }

@@ -185,7 +185,7 @@ func TestBadNewView(t *testing.T) {
 			s.run()
 			m := &NewView{View: 1, StableDigest: s.o(0).hDigest, Chosen: []Chosen{{1, s.o(0).log.peek(1).digest}}}
 			for _, id := range []protocols.NodeID{0, 2, 3} {
-				m.ViewChanges = append(m.ViewChanges, ViewChangeRef{id, s.o(id).digestOf(s.o(id).myVC)})
+				m.ViewChanges = append(m.ViewChanges, ViewChangeRef{Replica: id, Digest: s.o(id).digestOf(s.o(id).myVC)})
 			}
 			c.spoil(m)
 			s.send(1, m, 0, 2, 3)

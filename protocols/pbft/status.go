@@ -120,7 +120,7 @@ func (o *Orderer) onResend() {
 }
 
 func (o *Orderer) status() *Status {
-	m := &Status{View: o.view, Active: o.active && o.learner == nil, Stable: o.h, Delivered: o.delivered}
+	m := &Status{View: o.view, Life: o.born.Life, Active: o.active && o.learner == nil, Stable: o.h, Delivered: o.delivered}
 	if m.Active && o.newView != nil {
 		m.NewView = o.newViewSum
 	}
@@ -132,7 +132,12 @@ func (o *Orderer) sendStatus() { o.env.Multicast(o.cfg.Replicas, o.status()) }
 // onStatus handles STATUS: it sends again what the sender shows that it lacks. One
 // answer per sender and half resend period bounds what a flood can cost.
 func (o *Orderer) onStatus(from protocols.NodeID, m *Status) {
-	o.claims[from] = *m
+	if m.Life < o.lives[from].life { // under way since before its sender lost its disk
+		return
+	}
+	if o.noteLife(from, m.Life) {
+		o.claims[from] = *m
+	}
 	o.countClaims()
 	o.joinViewChange()
 	o.watchViewChange()

@@ -181,10 +181,12 @@ func MessageTypes() []protocols.MessageType {
 				s := m.(*Status)
 				vote(t, s.View, s.Delivered, s.NewView)
 				t.U64(s.Stable<<1 | uint64(flag(s.Active)))
+				t.U64(uint64(s.Life))
 			},
 			mutate("view+1", func(s *Status, _ *rand.Rand) { s.View++ }),
 			mutate("active", func(s *Status, _ *rand.Rand) { s.Active = !s.Active }),
-			mutate("delivered 0", func(s *Status, _ *rand.Rand) { s.Delivered = 0 })),
+			mutate("delivered 0", func(s *Status, _ *rand.Rand) { s.Delivered = 0 }),
+			mutate("life+1", func(s *Status, _ *rand.Rand) { s.Life++ })),
 		bulk(order(TagFetchBatch, "FETCH", func() wire { return new(FetchBatch) }, nil,
 			func(m wire, t trace) { t.Digest(m.(*FetchBatch).Digest) })),
 		bulk(order(TagBatch, "BATCH", func() wire { return new(Batch) }, nil,
@@ -202,21 +204,23 @@ func MessageTypes() []protocols.MessageType {
 		bulk(order(TagViewChangeCopy, "VIEW-CHANGE-COPY", func() wire { return new(ViewChangeCopy) }, nil,
 			func(m wire, t trace) { traceViewChange(&m.(*ViewChangeCopy).ViewChange, t) })),
 		order(TagQueryStable, "QUERY-STABLE", func() wire { return new(QueryStable) }, nil,
-			func(m wire, t trace) { t.U64(m.(*QueryStable).Nonce) }),
+			func(m wire, t trace) { t.U64(uint64(m.(*QueryStable).Life)) }),
 		order(TagReplyStable, "REPLY-STABLE", func() wire { return new(ReplyStable) }, nil,
 			func(m wire, t trace) {
 				r := m.(*ReplyStable)
-				t.U64(r.Nonce)
+				t.U64(uint64(r.Life))
 				t.U64(r.Reached)
-				t.U64(r.View)
 			},
-			mutate("reached 0", func(r *ReplyStable, _ *rand.Rand) { r.Reached = 0 })),
+			mutate("reached 0", func(r *ReplyStable, _ *rand.Rand) { r.Reached = 0 }),
+			mutate("reached far", func(r *ReplyStable, _ *rand.Rand) { r.Reached = 1 << 63 }),
+			mutate("reached end", func(r *ReplyStable, _ *rand.Rand) { r.Reached = ^uint64(0) })),
 		record(TagPrepared, "prepared record", func() wire { return new(PreparedRecord) }),
 		record(TagCommitted, "committed record", func() wire { return new(CommittedRecord) }),
 		record(TagBody, "body record", func() wire { return new(BodyRecord) }),
 		record(TagCheckpointed, "checkpoint record", func() wire { return new(CheckpointRecord) }),
 		record(TagStable, "stable record", func() wire { return new(StableRecord) }),
 		record(TagLearner, "learner record", func() wire { return new(LearnerRecord) }),
+		record(TagLife, "life record", func() wire { return new(LifeRecord) }),
 		record(TagSummary, "summary record", func() wire { return new(Summary) }),
 	}
 }
@@ -266,6 +270,7 @@ func traceEntries(t protocols.TraceHash, list []Entry) {
 func traceViewChange(v *ViewChange, t protocols.TraceHash) {
 	t.U64(v.View)
 	t.U64(uint64(uint32(v.Replica)))
+	t.U64(uint64(v.Life))
 	t.U64(v.Stable)
 	t.U64(uint64(len(v.Checkpoints)))
 	for _, c := range v.Checkpoints {
@@ -281,6 +286,7 @@ func traceNewView(v *NewView, t protocols.TraceHash) {
 	t.U64(uint64(len(v.ViewChanges)))
 	for _, r := range v.ViewChanges {
 		t.U64(uint64(uint32(r.Replica)))
+		t.U64(uint64(r.Life))
 		t.Digest(r.Digest)
 	}
 	t.U64(v.Stable)

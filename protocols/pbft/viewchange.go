@@ -72,7 +72,7 @@ func (o *Orderer) dropViews() {
 }
 
 // forgetViewChanges forgets what a replica has announced, since it does not know it
-// itself any more.
+// itself any more (noteLife).
 func (o *Orderer) forgetViewChanges(r protocols.NodeID) {
 	for k := range o.vcs {
 		if k.replica == r {
@@ -94,7 +94,7 @@ func (o *Orderer) forgetViewChanges(r protocols.NodeID) {
 
 // viewChangeMessage composes VIEW-CHANGE from the log: the sets C, P and Q.
 func (o *Orderer) viewChangeMessage(v uint64) *ViewChange {
-	m := &ViewChange{View: v, Replica: o.cfg.Self, Stable: o.h}
+	m := &ViewChange{View: v, Replica: o.cfg.Self, Life: o.born.Life, Stable: o.h}
 	m.Checkpoints = append(m.Checkpoints, CheckpointEntry{o.h, o.hDigest})
 	m.Checkpoints = append(m.Checkpoints, o.own...)
 	o.log.each(o.h, func(s *slot) {
@@ -146,7 +146,8 @@ func (o *Orderer) digestOf(m protocols.WireMessage) protocols.Digest {
 // onViewChange handles VIEW-CHANGE: keep it, acknowledge it to the primary of its
 // view, and join once f+1 replicas have left for later views.
 func (o *Orderer) onViewChange(from protocols.NodeID, m *ViewChange) {
-	if m.Replica != from || m.View < o.view || m.View == 0 || !m.validate(o.cfg.Window, o.cfg.Interval) || o.learner != nil {
+	if m.Replica != from || m.View < o.view || m.View == 0 || !m.validate(o.cfg.Window, o.cfg.Interval) || o.learner != nil ||
+		!o.noteLife(from, m.Life) {
 		return
 	}
 	e, ok := o.storeViewChange(m)
@@ -246,7 +247,7 @@ func (o *Orderer) tryNewView() {
 			}
 		}
 		set = append(set, e.vc)
-		refs = append(refs, ViewChangeRef{k.replica, e.digest})
+		refs = append(refs, ViewChangeRef{k.replica, e.vc.Life, e.digest})
 	}
 	d, ok := decide(set, o.quorum, o.weak, o.cfg.Window)
 	if !ok {
@@ -315,6 +316,9 @@ func (o *Orderer) offer(view uint64) *NewView {
 // view on the strength of the same NEW-VIEW are as good: one of them is correct and
 // has checked it.
 func (o *Orderer) accepts(i int, m *NewView) {
+	if o.outdated(m) {
+		return
+	}
 	vouchers, sum := 0, o.digestOf(m)
 	for i := range o.claims {
 		if c := &o.claims[i]; c.Active && c.View == m.View && c.NewView == sum {
@@ -367,12 +371,12 @@ func (d decision) equals(m *NewView) bool {
 // its sender, or vouched for by f+1 replicas.
 func (o *Orderer) findViewChange(view uint64, ref ViewChangeRef) *ViewChange {
 	k := vcKey{view, ref.Replica}
-	if e, ok := o.vcs[k]; ok && e.digest == ref.Digest {
+	if e, ok := o.vcs[k]; ok && e.digest == ref.Digest && e.vc.Life == ref.Life {
 		return e.vc
 	}
 	if c := o.copies[k]; c != nil && c.votes.Count(ref.Digest) >= o.weak {
 		for _, e := range c.vcs {
-			if e.digest == ref.Digest {
+			if e.digest == ref.Digest && e.vc.Life == ref.Life {
 				return e.vc
 			}
 		}
@@ -415,7 +419,7 @@ func (o *Orderer) onViewChangeCopy(from protocols.NodeID, m *ViewChangeCopy) {
 			want = &nv.ViewChanges[i]
 		}
 	}
-	if want == nil || o.digestOf(vc) != want.Digest {
+	if want == nil || o.digestOf(vc) != want.Digest || vc.Life < o.lives[vc.Replica].life {
 		return
 	}
 	k := vcKey{vc.View, vc.Replica}

@@ -1,0 +1,264 @@
+package pbft
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/edgebft/edgebft/protocols"
+	"github.com/edgebft/edgebft/protocols/smr"
+)
+
+// serve has requests of client 1 ordered, one after the other, and lets time go by.
+func serve(s *script, primary protocols.NodeID, from, to uint64) {
+	for ts := from; ts <= to; ts++ {
+		s.ask(request(1, ts, s.n), primary)
+		s.pass(300 * time.Millisecond)
+	}
+}
+
+// A replica that graduated without a durable state, voted, and was killed again
+// remembers after the restart what it voted for.
+func TestGraduatedLearnerRemembersItsVotes(t *testing.T) {
+	for _, every := range []int64{1000, 1} { // requests between two durable states
+		s := newScript(t, 4, 1, map[string]int64{"checkpoint": 1, "windows": 2, "snapshot_every": every})
+		serve(s, 0, 1, 2)
+		s.crash(3)
+		s.restart(protocols.Wiped, 3)
+		serve(s, 0, 3, 10)
+		require.Nil(t, s.o(3).learner)
+		require.True(t, s.o(3).active)
+		s.lost = func(p packet) bool { return p.m.Tag() == TagCommit || p.m.Tag() == TagCheckpoint }
+		s.ask(request(1, 11, 4), 0)
+		s.run()
+		before := s.o(3).viewChangeMessage(1)
+		require.Len(t, before.Prepared, 1)
+		require.Len(t, before.PrePrepared, 1)
+		for range 2 {
+			s.crash(3)
+			s.restart(protocols.Recovered, 3)
+			require.Nil(t, s.o(3).learner)
+			require.True(t, s.o(3).active)
+			require.Equal(t, before, s.o(3).viewChangeMessage(1))
+			require.Equal(t, uint64(10), s.o(3).delivered)
+		}
+		s.lost = nil
+		s.pass(5 * time.Second)
+		for _, a := range s.actors {
+			require.Equal(t, uint64(11), s.o(a.id).delivered, "replica %d", a.id)
+		}
+	}
+}
+
+// A replica whose state record is gone, though its log begins there, goes on as one
+// that lost its disk.
+func TestLogWithoutItsState(t *testing.T) {
+	s := newScript(t, 4, 1, map[string]int64{"checkpoint": 1, "windows": 2, "snapshot_every": 1})
+	serve(s, 0, 1, 3)
+	s.crash(3)
+	a, kept := s.actors[3], s.actors[3].records[:0]
+	for _, r := range a.records {
+		if r.Message.Tag() != smr.TagStateRecord {
+			kept = append(kept, r)
+		}
+	}
+	require.Less(t, len(kept), len(a.records))
+	a.records = kept
+	for range 2 {
+		s.restart(protocols.Recovered, 3)
+		require.NotNil(t, s.o(3).learner)
+		s.crash(3)
+	}
+	s.restart(protocols.Recovered, 3)
+	serve(s, 0, 4, 9)
+	require.Nil(t, s.o(3).learner)
+	require.Equal(t, uint64(9), s.o(3).delivered)
+}
+
+// A replica left for view 1, lost its disk, recovered in view 0 and votes there: its old
+// VIEW-CHANGE, which knows nothing of these votes, must not speak for it when another
+// replica turns bad later. Nor that of its second life, when it lost its disk twice, nor
+// one that comes late.
+func TestRecoveredReplicaIsNotBoundByItsFormerLife(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		twice, late bool
+	}{{name: "lost once"}, {name: "lost twice", twice: true}, {name: "under way for long", late: true}} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScript(t, 4, 1, map[string]int64{"checkpoint": 1, "windows": 2})
+			ts := uint64(0)
+			again := func(lose bool) {
+				if lose {
+					s.crash(3)
+					s.queue = nil
+					s.restart(protocols.Wiped, 3)
+				}
+				s.pass(300 * time.Millisecond)
+				serve(s, 0, ts+1, ts+6)
+				ts += 6
+			}
+			if c.twice {
+				again(true)
+				require.Nil(t, s.o(3).learner)
+			}
+			s.suspect(3)
+			old := s.o(3).myVC
+			if c.late {
+				s.queue = nil
+			}
+			s.run() // its VIEW-CHANGE for view 1 is known to all, unless late
+			again(true)
+			if c.twice {
+				require.NotNil(t, s.o(3).learner, "the others do not believe this so soon again")
+				s.pass(s.o(0).cfg.MaxTimeout)
+				again(false)
+			}
+			require.Nil(t, s.o(3).learner)
+			require.True(t, s.o(3).active && s.o(3).view == 0)
+			require.Equal(t, s.o(1).h, s.o(3).h)
+			if c.late {
+				s.send(3, old, 0, 1, 2)
+				s.run()
+				for id := range protocols.NodeID(3) {
+					require.Empty(t, s.o(id).vcs, "replica %d keeps what its sender forgot", id)
+				}
+			}
+			h := s.o(1).h
+			// Now 0 is Byzantine, and slot h+1 is decided at 2 with the votes of 0 and 3; 1 hears nothing.
+			s.crash(0)
+			m := propose(0, h+1, request(1, 100, 4))
+			s.lost = func(p packet) bool {
+				return p.to == 1 || p.from == 2 && p.m.Tag() == TagCommit || p.m.Tag() == TagCheckpoint
+			}
+			s.send(0, m, 2, 3)
+			s.send(0, &Commit{0, h + 1, m.Digest}, 2)
+			s.run()
+			require.Equal(t, h+1, s.o(2).delivered)
+			// View 1 without a word of 2.
+			s.lost = func(p packet) bool { return p.from == 2 || p.to == 2 }
+			s.suspect(1, 3)
+			s.send(0, &ViewChange{View: 1, Replica: 0, Stable: h, Checkpoints: []CheckpointEntry{{h, s.o(1).hDigest}}}, 1, 3)
+			s.send(0, &ViewChangeAck{1, 3, s.o(1).digestOf(old)}, 1)
+			s.run()
+			s.send(0, &ViewChangeCopy{*old}, 3)
+			s.run()
+			s.pass(100 * time.Millisecond)
+			r := request(2, 1, 4)
+			s.ask(r, 1)
+			s.run()
+			d := propose(1, h+1, r).Digest
+			for range 3 {
+				s.send(0, &Prepare{1, h + 1, d}, 1, 3)
+				s.send(0, &Commit{1, h + 1, d}, 1, 3)
+				s.run()
+			}
+			s.lost = nil
+			s.agree()
+		})
+	}
+}
+
+// With more replicas than 3f+1 one of them need not be asked by a replica that lost its
+// disk, and keeps its old VIEW-CHANGE. A NEW-VIEW that rests on it is refused by those
+// that were, also when f+1 replicas take part in the view.
+func TestOldViewChangeOfAReplicaThatWasNotAsked(t *testing.T) {
+	s := newScript(t, 6, 1, map[string]int64{"checkpoint": 1, "windows": 2})
+	s.suspect(5)
+	s.run() // 1, the primary of view 1, knows its VIEW-CHANGE and the ACKs; then it is cut off
+	old := s.o(5).myVC
+	alone := func(p packet) bool { return p.from == 1 || p.to == 1 }
+	s.lost = alone
+	s.crash(5)
+	s.queue = nil
+	s.restart(protocols.Wiped, 5)
+	s.pass(300 * time.Millisecond)
+	serve(s, 0, 1, 6)
+	require.Nil(t, s.o(5).learner)
+	require.True(t, s.o(5).active && s.o(5).view == 0)
+	h := s.o(2).h
+	// 1 is back and gets a state. Then 0 is Byzantine: slot h+1 is decided at 2 by 0, 2, 3 and 5.
+	s.lost = func(p packet) bool { return p.m.Tag() == TagQueryStable || p.from == 5 && p.to == 1 }
+	s.o(1).asking = true
+	s.o(1).armResend()
+	s.pass(2 * time.Second)
+	require.Equal(t, h, s.o(1).h)
+	s.crash(0)
+	m := propose(0, h+1, request(1, 100, 6))
+	s.lost = func(p packet) bool {
+		return p.to == 1 || p.to == 4 || p.m.Tag() == TagCommit && p.to != 2 || p.m.Tag() == TagCheckpoint
+	}
+	s.send(0, m, 2, 3, 5)
+	s.run()
+	s.send(0, &Commit{0, h + 1, m.Digest}, 2)
+	s.run()
+	require.Equal(t, h+1, s.o(2).delivered)
+	// View 1: 0, 1, 4 and the 5 of long ago.
+	s.lost = func(p packet) bool {
+		return p.m.Tag() == TagViewChange && p.from == 3 || p.from == 2 || p.to == 2 || p.from == 5 && p.to == 1
+	}
+	s.suspect(1, 3, 4, 5)
+	blank := &ViewChange{View: 1, Replica: 0, Stable: h, Checkpoints: []CheckpointEntry{{h, s.o(1).hDigest}}}
+	s.send(0, blank, 1, 3, 4, 5)
+	for _, of := range []protocols.NodeID{4, 5} {
+		vc := old
+		if of == 4 {
+			vc = s.o(4).myVC
+		}
+		s.send(0, &ViewChangeAck{1, of, s.o(1).digestOf(vc)}, 1)
+	}
+	s.run()
+	s.send(0, &ViewChangeCopy{*old}, 3, 4, 5)
+	if nv := s.o(1).newView; nv != nil { // 0 pretends to take part
+		s.send(0, &Status{View: 1, Active: true, NewView: s.o(1).newViewSum}, 3, 4, 5)
+	}
+	s.run()
+	s.pass(500 * time.Millisecond)
+	require.NotNil(t, s.o(1).newView, "1 does not know better")
+	r := request(2, 1, 6)
+	s.ask(r, 1)
+	s.run()
+	d := propose(1, h+1, r).Digest
+	for range 3 {
+		s.send(0, &Prepare{1, h + 1, d}, 1, 3, 4, 5)
+		s.send(0, &Commit{1, h + 1, d}, 1, 3, 4, 5)
+		s.run()
+	}
+	s.agree()
+	// Without any lie, it goes on: with all that are correct, in a later view.
+	s.lost = nil
+	s.ask(signed(r), 1, 2, 3, 4, 5)
+	s.pass(2 * time.Minute)
+	for id := protocols.NodeID(1); id < 6; id++ {
+		require.Contains(t, s.actors[id].executed, r.Key(), "replica %d", id)
+	}
+	s.agree()
+}
+
+// A liar that answers QUERY-STABLE neither lets a replica that lost its disk vote too
+// early nor keeps it silent for ever.
+func TestLiesAboutTheReachedSlot(t *testing.T) {
+	for _, reached := range []uint64{0, 5, 6 + 3, 1 << 63, ^uint64(0) - 2, ^uint64(0)} {
+		s := newScript(t, 7, 2, map[string]int64{"checkpoint": 1, "windows": 2}, 5)
+		serve(s, 0, 1, 5)
+		s.crash(6)
+		s.restart(protocols.Wiped, 6)
+		answer := func() {
+			s.send(5, &ReplyStable{Life: s.o(6).born.Life, Reached: reached}, 6)
+			s.run()
+		}
+		answer() // before anybody else
+		ts := uint64(5)
+		for s.o(6).learner != nil && ts < 30 {
+			require.Empty(t, sent[*Commit](s, 6))
+			ts++
+			serve(s, 0, ts, ts)
+			if s.o(6).learner != nil {
+				answer()
+			}
+		}
+		require.Nil(t, s.o(6).learner, "reached %d", reached)
+		require.GreaterOrEqual(t, s.o(6).h, uint64(5+2), "reached %d", reached)
+		require.LessOrEqual(t, s.o(6).h, uint64(5+4*2), "reached %d", reached)
+	}
+}
