@@ -168,16 +168,7 @@ func (o *Orderer) Jump(seq uint64, d protocols.Digest) {
 		o.delivered = seq
 	}
 	o.next = max(o.next, seq)
-	var done []protocols.RequestKey
-	o.pending.Each(func(r *protocols.Request) bool {
-		if o.shell.Done(r.Key()) {
-			done = append(done, r.Key())
-		}
-		return true
-	})
-	for _, k := range done {
-		o.pending.Remove(k)
-	}
+	o.forgetDone()
 	o.compact = true
 	o.moveWindow(seq, d)
 	if o.learner == nil { // the state is durable; others may lack this vote

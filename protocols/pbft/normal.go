@@ -28,12 +28,12 @@ func (o *Orderer) propose(due bool) {
 		size := 0
 		batch := make([]protocols.Request, 0, min(o.pending.Len(), o.cfg.BatchMax))
 		for len(batch) < o.cfg.BatchMax {
-			r, _ := o.pending.Oldest()
+			r := o.pending.Oldest()
 			if r == nil || len(batch) > 0 && size+len(r.Op) > o.cfg.BatchBytes {
 				break
 			}
 			o.pending.Pop()
-			if !o.shell.MayPropose(r) {
+			if o.shell.Done(r.Key()) || !o.shell.MayPropose(r) {
 				continue
 			}
 			o.inFlight[r.Key()] = struct{}{}

@@ -30,6 +30,7 @@ type script struct {
 	table   *protocols.MessageTable
 	options map[string]int64
 	tune    func(*OrdererConfig)
+	app     func() protocols.Application // nil: micro
 
 	// The transcript: lines of the present wave, those of equal text joined.
 	out   strings.Builder
@@ -60,6 +61,7 @@ type actor struct {
 	slots    []protocols.Digest // decided, by slot-1
 	inbox    []packet           // of a Byzantine replica
 	left     []protocols.Time   // when it left for the next view
+	checks   []uint64           // ids of Check that wait for their answer
 }
 
 type armed struct {
@@ -94,6 +96,9 @@ func (a *actor) start(kind protocols.BootKind) {
 		Cluster: 7, Self: a.id, N: a.s.n, F: a.s.f, Replicas: protocols.Replicas(a.s.n), Options: options,
 		NewApplication: func() protocols.Application { return micro.New(micro.Config{ReplyBytes: 8}) },
 	}
+	if a.s.app != nil {
+		c.NewApplication = a.s.app
+	}
 	oc := Configure(c)
 	if a.s.tune != nil {
 		a.s.tune(&oc)
@@ -104,7 +109,7 @@ func (a *actor) start(kind protocols.BootKind) {
 	if kind != protocols.Fresh {
 		a.life++
 	}
-	a.executed, a.slots, a.timers = nil, nil, nil
+	a.executed, a.slots, a.timers, a.checks = nil, nil, nil, nil
 	a.o = NewOrderer(oc)
 	a.replica = smr.NewReplica(c, a.o, replicaOptions(c, oc))
 	a.replica.Start(&scriptEnv{a: a}, protocols.Boot{Kind: kind, Incarnation: a.life, Records: slices.Clone(a.records)})
@@ -250,6 +255,19 @@ func (s *script) pass(d time.Duration) {
 		s.flush()
 		s.run()
 	}
+}
+
+// answer says that all signatures that replicas have asked about are good.
+func (s *script) answer(ids ...protocols.NodeID) {
+	for _, id := range ids {
+		a := s.actors[id]
+		checks := a.checks
+		a.checks = nil
+		for _, c := range checks {
+			a.replica.Receive(&protocols.Envelope{From: id, To: id, Local: true, FromLane: -1}, &protocols.Checked{ID: c}, protocols.Verdicts{})
+		}
+	}
+	s.flush()
 }
 
 // suspect makes replicas leave their view for the next.
@@ -442,8 +460,11 @@ func (e *scriptEnv) SetTimer(d time.Duration, kind uint32, arg uint64) protocols
 func (e *scriptEnv) CancelTimer(id protocols.TimerID) {
 	e.a.timers = slices.DeleteFunc(e.a.timers, func(t armed) bool { return t.t.ID == id })
 }
-func (e *scriptEnv) Auth() protocols.Auth               { return plainAuth{} }
-func (e *scriptEnv) Check(uint64, []protocols.SigCheck) {}
+func (e *scriptEnv) Auth() protocols.Auth { return plainAuth{} }
+func (e *scriptEnv) Check(id uint64, _ []protocols.SigCheck) {
+	e.a.checks = append(e.a.checks, id)
+}
+
 func (e *scriptEnv) Log(m protocols.WireMessage) {
 	e.a.records = append(e.a.records, protocols.Record{Path: e.path, Message: m})
 }

@@ -217,7 +217,7 @@ func TestBadNewView(t *testing.T) {
 // Each new primary that stays silent doubles the wait.
 func TestSilentNewPrimaries(t *testing.T) {
 	s := newScript(t, 10, 3, nil, 0, 1, 2)
-	s.ask(request(1, 1, 10), others(10, 0, 1, 2)...)
+	s.ask(signed(request(1, 1, 10)), others(10, 0, 1, 2)...)
 	s.pass(20 * time.Second)
 	for id := protocols.NodeID(3); id < 10; id++ {
 		a := s.actors[id]
@@ -293,8 +293,8 @@ func TestEquivocation(t *testing.T) {
 					m = b
 				}
 				s.send(0, m, i+1)
-				s.ask(request(1, 1, 4), i+1)
-				s.ask(request(2, 1, 4), i+1)
+				s.ask(signed(request(1, 1, 4)), i+1)
+				s.ask(signed(request(2, 1, 4)), i+1)
 				if helps {
 					s.send(0, &Commit{0, 1, m.Digest}, i+1)
 				}

@@ -15,7 +15,7 @@ const resendSlots = 64
 // left, or refuse what it proposes, it must leave as well.
 func (o *Orderer) watch() {
 	waits := o.active && o.learner == nil && !o.cfg.ExternalTrigger &&
-		(o.pending.Len() > 0 || o.highestKnown() > o.delivered)
+		(o.pending.Awaited() > 0 || o.highestKnown() > o.delivered)
 	if !waits {
 		o.waiting = false
 		return
@@ -50,13 +50,14 @@ func (o *Orderer) peekInWindow(seq uint64) *slot {
 // while something was waiting, or if one request has been passed over for Fairness
 // times as long.
 func (o *Orderer) onProgressTimeout() {
+	o.forgetDone()
 	o.watch()
 	if !o.waiting {
 		return
 	}
 	now, wait := o.env.Now(), o.timeout()
 	deadline := o.waitingSince.Add(wait)
-	if r, since := o.pending.Oldest(); r != nil && o.cfg.Fairness > 0 {
+	if r, since := o.pending.OldestAwaited(); r != nil && o.cfg.Fairness > 0 {
 		// Each primary has its own chance: the time under earlier ones does not count.
 		deadline = min(deadline, max(since, o.entered).Add(wait*time.Duration(o.cfg.Fairness)))
 	}
@@ -70,10 +71,20 @@ func (o *Orderer) onProgressTimeout() {
 	o.progressTimer = o.env.SetTimer(deadline.Sub(now), timerProgress, 0)
 }
 
+// forgetDone drops what does not wait to be ordered any more.
+func (o *Orderer) forgetDone() {
+	o.pending.Each(func(r *protocols.Request) bool {
+		if o.shell.Done(r.Key()) {
+			o.pending.Remove(r.Key())
+		}
+		return true
+	})
+}
+
 // unfinished reports whether this replica may lack something that others have.
 func (o *Orderer) unfinished() bool {
 	return !o.active || o.learner != nil || o.target.Seq > o.delivered || o.highest > o.delivered ||
-		o.claimed > o.delivered || o.asking || o.pending.Len() > 0 ||
+		o.claimed > o.delivered || o.asking || o.pending.Awaited() > 0 ||
 		o.newView != nil && o.newView.Stable > o.h // its checkpoint is not proven yet
 }
 
@@ -85,6 +96,9 @@ func (o *Orderer) armResend() {
 
 // onResend asks the others for what is missing if the last period brought nothing.
 func (o *Orderer) onResend() {
+	if o.delivered == o.lastTick {
+		o.forgetDone()
+	}
 	if !o.unfinished() {
 		return
 	}

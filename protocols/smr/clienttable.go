@@ -12,9 +12,11 @@ import (
 
 // ClientTable remembers per client which requests were executed and the replies
 // to the last ones: it makes execution exactly-once and answers retransmissions.
-// One entry exists per client that ever had a request executed; each keeps at most
-// window replies. The table is part of the replicated state: it changes only when
-// requests are executed.
+// One entry exists per client that ever had a request executed; each keeps the replies
+// to the window latest requests, by timestamp. What is older than all of these was
+// executed long ago or never will be: a correct client with at most window requests
+// open has given it up. The table is part of the replicated state: it changes only
+// when requests are executed.
 type ClientTable struct {
 	window  int
 	entries map[protocols.NodeID]*clientEntry
@@ -22,10 +24,7 @@ type ClientTable struct {
 }
 
 type clientEntry struct {
-	// floor: a request at or below it that is not in done counts as executed long
-	// ago, or as never to be executed.
-	floor uint64
-	done  []executed // ascending timestamps
+	done []executed // ascending timestamps
 }
 
 type executed struct {
@@ -51,7 +50,7 @@ func (t *ClientTable) Executed(k protocols.RequestKey) (result []byte, cached, d
 			return d.result, true, true
 		}
 	}
-	return nil, false, k.Timestamp <= e.floor
+	return nil, false, len(e.done) == t.window && k.Timestamp < e.done[0].timestamp
 }
 
 // Record notes that a request was executed. The caller has checked that it was
@@ -73,21 +72,15 @@ func (t *ClientTable) Record(k protocols.RequestKey, result []byte) {
 		e.done[i] = executed{k.Timestamp, result}
 		return
 	}
-	if i == 0 { // older than everything kept
-		e.floor = max(e.floor, k.Timestamp)
-		return
-	}
-	e.floor = max(e.floor, e.done[0].timestamp)
-	copy(e.done[:i-1], e.done[1:i])
+	copy(e.done[:i-1], e.done[1:i]) // i > 0: what is older than all that is kept is not executed
 	e.done[i-1] = executed{k.Timestamp, result}
 }
 
 // Len is the number of clients in the table.
 func (t *ClientTable) Len() int { return len(t.entries) }
 
-// forget removes a request again; it must be the last one recorded for its client
-// and window must not have evicted anything for it. Used by rollback with an undo
-// record.
+// restoreEntry puts back what copyEntry returned before a request was recorded;
+// rollbacks undo requests in the reverse order of their execution.
 func (t *ClientTable) restoreEntry(c protocols.NodeID, e *clientEntry) {
 	if e == nil {
 		delete(t.entries, c)
@@ -102,7 +95,7 @@ func (t *ClientTable) copyEntry(c protocols.NodeID) *clientEntry {
 	if e == nil {
 		return nil
 	}
-	return &clientEntry{floor: e.floor, done: append([]executed(nil), e.done...)}
+	return &clientEntry{done: append([]executed(nil), e.done...)}
 }
 
 // sorted returns the ids in ascending order.
@@ -118,7 +111,6 @@ func (t *ClientTable) AppendTo(b []byte) []byte {
 	for _, id := range t.sorted() {
 		e := t.entries[id]
 		b = binary.BigEndian.AppendUint32(b, uint32(id))
-		b = binary.BigEndian.AppendUint64(b, e.floor)
 		b = binary.BigEndian.AppendUint32(b, uint32(len(e.done)))
 		for _, d := range e.done {
 			b = binary.BigEndian.AppendUint64(b, d.timestamp)
@@ -159,14 +151,11 @@ func readClientTable(r io.Reader, window int) (*ClientTable, error) {
 		}
 		last = int64(id)
 		e := &clientEntry{}
-		if e.floor, err = u64(); err != nil {
-			return nil, fmt.Errorf("client table: %w", err)
-		}
 		k, err := u32()
 		if err != nil {
 			return nil, fmt.Errorf("client table: %w", err)
 		}
-		if int(k) > t.window {
+		if k == 0 || int(k) > t.window {
 			return nil, errTable
 		}
 		for ; k > 0; k-- {

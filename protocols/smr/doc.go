@@ -41,11 +41,17 @@
 //   - Exactly-once execution is decided at execution, by the client table, never at
 //     ordering: a duplicate that gets ordered is skipped on every replica alike.
 //   - A client authenticates a request by a MAC vector and, when it retransmits, by
-//     a signature. A MAC vector may be good for some replicas only, which lets a
-//     faulty client block a slot; a signature is good for all or for none. A replica
-//     whose own proposal was abandoned asks the clients in it for signatures for a
-//     while (Replica.mustSign), so that such a client costs at most one view change
-//     per primary.
+//     a signature. A MAC vector may be good for some replicas only; a signature is good
+//     for all or for none. So a backup passes an unsigned request on to the primary and
+//     keeps it, to be ready when it is proposed, but suspects the primary for signed
+//     ones only: no client makes it suspect a correct primary by a MAC that is bad
+//     there. A MAC that is good at the primary only blocks a slot. A replica whose own
+//     proposal was abandoned asks the clients in it for signatures for a while
+//     (Replica.mustSign, ReplicaOptions.SignFor), so that such a client costs at most
+//     one view change per primary and while.
+//   - A client has at most window requests open (ReplicaOptions.Window). What is older
+//     than its window latest executed requests is not executed any more and not waited
+//     for: its client has given it up.
 //   - The checkpoint digest covers the application's root, the client table and the
 //     number of applied operations, because all three decide future replies, and the
 //     digest of the unfinished block.

@@ -180,7 +180,7 @@ func (x *Executor) Release(index uint64) {
 func (x *Executor) Digest() (digest, root protocols.Digest) {
 	root = x.app.Root()
 	b := make([]byte, 0, 256)
-	b = append(b, "edgebft/checkpoint/v2"...)
+	b = append(b, "edgebft/checkpoint/v3"...)
 	b = append(b, root[:]...)
 	b = binary.BigEndian.AppendUint64(b, x.ordered)
 	b = binary.BigEndian.AppendUint64(b, x.app.Version())
@@ -222,7 +222,7 @@ func (x *Executor) SnapshotAt(index uint64) ([]byte, error) {
 }
 
 // snapshotMagic begins every snapshot; its last character counts the formats.
-const snapshotMagic = "edgebft2"
+const snapshotMagic = "edgebft3"
 
 // Restore replaces the state by a snapshot if that is well formed and has this
 // checkpoint digest; otherwise it leaves the state as it was and says why.

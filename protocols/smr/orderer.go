@@ -10,7 +10,9 @@ type Orderer interface {
 	// Begin hands over what the orderer needs before Start: its shell and the
 	// stable slot that the shell's recovered state stands at (0 at genesis).
 	Begin(shell Shell, stable uint64, digest protocols.Digest)
-	// Submit offers an authentic request for ordering. Repeating it is harmless.
+	// Submit offers an authentic request for ordering that is not Done. Repeating it is
+	// harmless. Only a signed one may count against a primary that does not order it:
+	// an authenticator that is good here may be bad there.
 	Submit(r *protocols.Request)
 	// Pending returns the request with this key that waits to be ordered, or nil.
 	Pending(k protocols.RequestKey) *protocols.Request
@@ -53,8 +55,10 @@ type Shell interface {
 	// Behind says that the state at slot is vouched for by the holders (replica
 	// numbers) and that this replica cannot reach it by ordering.
 	Behind(slot uint64, digest protocols.Digest, holders []int)
-	// Done reports whether a request was executed already, so that nobody waits for
-	// it any more.
+	// Done reports whether a request needs no ordering (any more): it was delivered,
+	// executed or not, or it can never be executed. A request becomes Done also while
+	// it waits to be ordered, for example when its client's next one is executed: an
+	// orderer asks again before it proposes a request or blames a primary for it.
 	Done(k protocols.RequestKey) bool
 	// MayPropose reports whether this replica may put the request forward as primary;
 	// if not, it forgets it until the client sends it again in a form that it may.

@@ -27,6 +27,7 @@ type Replica struct {
 
 	queue     []delivered // ordered, not yet executed
 	head      int
+	ordered   map[protocols.RequestKey]int     // how often in queue, where execution waits for checks
 	checks    map[protocols.Digest]*batchCheck // by batch digest
 	checkIDs  map[uint64]*batchCheck
 	nextCheck uint64
@@ -62,6 +63,7 @@ type delivered struct {
 	digest     protocols.Digest
 	batch      []protocols.Request
 	checkpoint bool
+	waits      bool // its keys are in ordered
 }
 
 type batchCheck struct {
@@ -80,13 +82,17 @@ type checkpoint struct {
 	snapshot []byte // taken because a durable one was due or somebody asked, or nil
 }
 
-const mustSignMax = 4096
+const (
+	mustSignMax = 4096
+	queueSlack  = 64 // executed entries that the queue may carry along
+)
 
 // NewReplica returns a replica around an orderer.
 func NewReplica(cfg *protocols.Config, orderer Orderer, opt ReplicaOptions) *Replica {
 	return &Replica{
 		cfg: cfg, orderer: orderer, opt: opt,
 		certs:    certifier{every: opt.Block, need: protocols.WeakQuorum(cfg.F), self: cfg.Self},
+		ordered:  make(map[protocols.RequestKey]int),
 		checks:   make(map[protocols.Digest]*batchCheck),
 		checkIDs: make(map[uint64]*batchCheck),
 		mustSign: make(map[protocols.NodeID]protocols.Time),
@@ -167,12 +173,14 @@ func (x *Replica) onRequest(from protocols.NodeID, r *protocols.Request, authent
 		}
 		return
 	}
-	if !x.MayPropose(r) {
+	if x.ordered[k] > 0 || !x.MayPropose(r) { // its execution is the answer
 		return
 	}
-	known := x.orderer.Pending(k) != nil
+	known := x.orderer.Pending(k)
 	x.orderer.Submit(r)
-	if primary := x.orderer.Primary(); !known && from == r.Client && primary != x.env.Self() {
+	// What this replica begins to wait for, the primary has to know.
+	news := known == nil || r.Signed && !known.Signed
+	if primary := x.orderer.Primary(); news && from == r.Client && primary != x.env.Self() {
 		x.env.Send(primary, r)
 	}
 	x.orderer.Recheck()
@@ -237,6 +245,26 @@ func (x *Replica) Deliver(slot, view uint64, digest protocols.Digest, batch []pr
 	}
 	x.queue = append(x.queue, delivered{slot: slot, view: view, digest: digest, batch: batch})
 	x.execute()
+	if n := len(x.queue); n > x.head {
+		d := &x.queue[n-1]
+		d.waits = true
+		for i := range d.batch {
+			x.ordered[d.batch[i].Key()]++
+		}
+	}
+}
+
+// executed says that the batch of d does not wait for its execution any more.
+func (x *Replica) executed(d *delivered) {
+	if !d.waits {
+		return
+	}
+	for i := range d.batch {
+		k := d.batch[i].Key()
+		if x.ordered[k]--; x.ordered[k] == 0 {
+			delete(x.ordered, k)
+		}
+	}
 }
 
 // CheckpointDue implements Shell.
@@ -273,9 +301,12 @@ func (x *Replica) execute() {
 			}
 		}
 		slot, due := d.slot, d.checkpoint
+		x.executed(d)
 		x.queue[x.head] = delivered{}
-		if x.head++; x.head == len(x.queue) {
-			x.queue, x.head = x.queue[:0], 0
+		if x.head++; x.head == len(x.queue) || x.head >= queueSlack && 2*x.head >= len(x.queue) {
+			n := copy(x.queue, x.queue[x.head:]) // so that a queue that never runs dry does not grow
+			clear(x.queue[n:])
+			x.queue, x.head = x.queue[:n], 0
 		}
 		if due {
 			x.takeCheckpoint(slot)
@@ -384,7 +415,7 @@ func (x *Replica) snapshotAt(c checkpoint) []byte {
 // Done implements Shell.
 func (x *Replica) Done(k protocols.RequestKey) bool {
 	_, _, done := x.exec.Lookup(k)
-	return done
+	return done || x.ordered[k] > 0
 }
 
 // Behind implements Shell.
@@ -413,7 +444,9 @@ func (x *Replica) onState(from protocols.NodeID, m *StateChunk) {
 		return
 	}
 	x.transfer.done()
+	clear(x.queue)
 	x.queue, x.head = x.queue[:0], 0
+	clear(x.ordered)
 	clear(x.checks)
 	clear(x.checkIDs)
 	x.checkpoints = x.checkpoints[:0]

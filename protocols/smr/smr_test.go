@@ -2,6 +2,7 @@ package smr
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -55,12 +56,16 @@ func TestClientTableExactlyOnce(t *testing.T) {
 		window := rapid.IntRange(1, 4).Draw(t, "window")
 		table := NewClientTable(window)
 		executed := map[protocols.RequestKey]bool{}
+		newer := map[protocols.NodeID][]uint64{} // the latest timestamps executed, ascending
 		for range rapid.IntRange(1, 60).Draw(t, "requests") {
 			k := protocols.RequestKey{
 				Client:    protocols.FirstClient + protocols.NodeID(rapid.IntRange(0, 2).Draw(t, "client")),
 				Timestamp: uint64(rapid.IntRange(1, 12).Draw(t, "timestamp")),
 			}
 			result, cached, done := table.Executed(k)
+			if newer[k.Client] != nil {
+				require.Equal(t, k.Timestamp < newer[k.Client][0] && len(newer[k.Client]) == window || slices.Contains(newer[k.Client], k.Timestamp), done)
+			}
 			if executed[k] {
 				require.True(t, done, "an executed request must never look fresh again")
 			}
@@ -70,6 +75,9 @@ func TestClientTableExactlyOnce(t *testing.T) {
 			if !done {
 				table.Record(k, []byte{byte(k.Timestamp)})
 				executed[k] = true
+				last := append(newer[k.Client], k.Timestamp)
+				slices.Sort(last)
+				newer[k.Client] = last[max(0, len(last)-window):]
 				_, _, done = table.Executed(k)
 				require.True(t, done)
 			}
@@ -99,7 +107,7 @@ func TestClientTableKeepsTheNewestReplies(t *testing.T) {
 	_, cached, _ = table.Executed(key(9))
 	require.True(t, cached)
 	_, _, done = table.Executed(key(2))
-	require.True(t, done, "what is older than the floor counts as executed")
+	require.True(t, done, "what is older than all that is kept is never executed")
 	_, _, done = table.Executed(key(7))
 	require.False(t, done)
 }
@@ -135,9 +143,7 @@ func TestPendingBoundsAndOrder(t *testing.T) {
 	require.Equal(t, 2, p.Len())
 	require.True(t, p.Add(request(2, 1), 15))
 	require.False(t, p.Add(request(3, 1), 16), "the total bound holds")
-	r, since := p.Oldest()
-	require.Equal(t, request(1, 1).Key(), r.Key())
-	require.Equal(t, protocols.Time(12), since)
+	require.Equal(t, request(1, 1).Key(), p.Oldest().Key())
 	require.NotNil(t, p.Get(request(2, 1).Key()))
 	p.Remove(request(0, 2).Key())
 	require.Nil(t, p.Get(request(0, 2).Key()))
@@ -146,49 +152,122 @@ func TestPendingBoundsAndOrder(t *testing.T) {
 	require.Nil(t, p.Pop())
 }
 
+func withSignature(r *protocols.Request) *protocols.Request {
+	c := r.Clone()
+	c.Signed = true
+	return c
+}
+
+func TestPendingAwaitsWhatIsSigned(t *testing.T) {
+	p := NewPending(3, 1)
+	require.True(t, p.Add(request(0, 1), 10))
+	require.True(t, p.Add(request(1, 1), 11))
+	require.True(t, p.Add(withSignature(request(2, 1)), 12))
+	require.Equal(t, 1, p.Awaited())
+	require.True(t, p.Add(withSignature(request(0, 1)), 13), "a signed one takes the place of the same one")
+	require.False(t, p.Add(request(0, 1), 14), "but not the other way round")
+	require.False(t, p.Add(withSignature(request(0, 1)), 14))
+	require.True(t, p.Get(request(0, 1).Key()).Signed)
+	require.Equal(t, request(0, 1).Key(), p.Oldest().Key(), "in the same place")
+	r, since := p.OldestAwaited()
+	require.Equal(t, request(2, 1).Key(), r.Key(), "awaited for longer")
+	require.Equal(t, protocols.Time(12), since)
+	require.False(t, p.Add(request(3, 1), 15), "full")
+	require.True(t, p.Add(withSignature(request(3, 1)), 16), "what is awaited displaces what is not")
+	require.Nil(t, p.Get(request(1, 1).Key()))
+	require.Equal(t, 3, p.Awaited())
+	require.False(t, p.Add(withSignature(request(4, 1)), 17))
+	require.False(t, p.Add(request(4, 1), 17))
+}
+
 func TestPendingAgainstModel(t *testing.T) {
+	const total, perClient = 12, 3
 	rapid.Check(t, func(t *rapid.T) {
-		p := NewPending(20, 100)
-		var model []protocols.RequestKey
-		find := func(k protocols.RequestKey) int {
-			for i, m := range model {
-				if m == k {
-					return i
+		p := NewPending(total, perClient)
+		var model []*protocols.Request
+		find := func(is func(r *protocols.Request) bool) int { return slices.IndexFunc(model, is) }
+		remove := func(i int) { model = slices.Delete(model, i, i+1) }
+		add := func(r *protocols.Request) bool {
+			if i := find(func(q *protocols.Request) bool { return q.Key() == r.Key() }); i >= 0 {
+				if !r.Signed || model[i].Signed {
+					return false
+				}
+				model[i] = r
+				return true
+			}
+			count := 0
+			for _, q := range model {
+				if q.Client == r.Client {
+					count++
 				}
 			}
-			return -1
+			if count == perClient {
+				i := find(func(q *protocols.Request) bool { return q.Client == r.Client })
+				if model[i].Timestamp > r.Timestamp {
+					return false
+				}
+				remove(i)
+			}
+			if len(model) == total {
+				i := find(func(q *protocols.Request) bool { return !q.Signed })
+				if !r.Signed || i < 0 {
+					return false
+				}
+				remove(i)
+			}
+			model = append(model, r)
+			return true
 		}
 		for range rapid.IntRange(1, 400).Draw(t, "steps") {
 			r := request(rapid.IntRange(0, 5).Draw(t, "client"), rapid.IntRange(1, 8).Draw(t, "timestamp"))
+			if rapid.Bool().Draw(t, "signed") {
+				r = withSignature(r)
+			}
+			same := func(q *protocols.Request) bool { return q.Key() == r.Key() }
 			switch rapid.IntRange(0, 3).Draw(t, "what") {
 			case 0, 1:
-				want := find(r.Key()) < 0 && len(model) < 20
-				require.Equal(t, want, p.Add(r, 0))
-				if want {
-					model = append(model, r.Key())
-				}
+				require.Equal(t, add(r), p.Add(r, 0))
 			case 2:
 				p.Remove(r.Key())
-				if i := find(r.Key()); i >= 0 {
-					model = append(model[:i], model[i+1:]...)
+				if i := find(same); i >= 0 {
+					remove(i)
 				}
 			case 3:
 				got := p.Pop()
 				if len(model) == 0 {
 					require.Nil(t, got)
 				} else {
-					require.Equal(t, model[0], got.Key())
-					model = model[1:]
+					require.Equal(t, model[0], got)
+					remove(0)
 				}
 			}
 			require.Equal(t, len(model), p.Len())
-			require.Equal(t, find(r.Key()) >= 0, p.Get(r.Key()) != nil)
-			var seen []protocols.RequestKey
-			p.Each(func(r *protocols.Request) bool { seen = append(seen, r.Key()); return true })
-			require.Len(t, seen, len(model))
-			for i := range seen {
-				require.Equal(t, model[i], seen[i])
+			require.Equal(t, find(same) >= 0, p.Get(r.Key()) != nil)
+			awaited := 0
+			for _, q := range model {
+				if q.Signed {
+					awaited++
+				}
 			}
+			require.Equal(t, awaited, p.Awaited())
+			var seen []*protocols.Request
+			p.Each(func(r *protocols.Request) bool { seen = append(seen, r); return true })
+			require.Truef(t, slices.Equal(model, seen), "want %v, got %v", model, seen)
 		}
+		p.Each(func(r *protocols.Request) bool { p.Remove(r.Key()); return true })
+		require.Zero(t, p.Len())
+		require.Zero(t, p.Awaited())
 	})
+}
+
+// What a client costs does not depend on how much others have pending.
+func BenchmarkPendingClientAtItsBound(b *testing.B) {
+	p := NewPending(1<<20, 1)
+	for i := range 1 << 16 {
+		p.Add(request(i+1, 1), 0)
+	}
+	b.ResetTimer()
+	for i := range b.N {
+		p.Add(request(0, i+1), 0)
+	}
 }
