@@ -20,7 +20,9 @@ type Application interface {
 	Checks(dst []SigCheck, op []byte) []SigCheck
 	// Apply executes the next operation and returns its result. An invalid
 	// operation counts as applied; the result says what was wrong. Apply never
-	// panics on any input. The result must not be changed by later calls.
+	// panics on any input. The result has at most MaxOperation bytes (a longer one is
+	// replaced by a message that says so, on every replica alike) and must not be
+	// changed by later calls.
 	Apply(op []byte, verify Verify) []byte
 	// Query answers a read of the present state without changing it.
 	Query(q []byte) []byte

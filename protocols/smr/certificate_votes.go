@@ -168,8 +168,9 @@ func (v *certifyVotes) add(m *Certify, vote certifyVote) []certifyVote {
 }
 
 // certifyBlock signs the block that ends with the request just executed, if one
-// does, and tells the others.
-func (x *Replica) certifyBlock() {
+// does, and tells the others; not if the request is replayed from the log, since the
+// earlier life has told them.
+func (x *Replica) certifyBlock(replayed bool) {
 	block, end := x.exec.Block()
 	if !end {
 		return
@@ -177,7 +178,7 @@ func (x *Replica) certifyBlock() {
 	auth := x.env.Auth()
 	m := &Certify{Applied: x.exec.Executed(), Block: block, Root: x.exec.Application().Root()}
 	m.Signature = auth.Sign(TagCertify, m.Digest(auth))
-	if !x.replaying { // the earlier life has sent it
+	if !replayed {
 		x.env.Multicast(x.cfg.Replicas, m)
 	}
 	if c := x.certs.at(m.Applied); c != nil && (c.Block != m.Block || c.Root != m.Root) {

@@ -104,7 +104,7 @@ func (c *Client) onReply(r *protocols.Reply) {
 	}
 	c.view = max(c.view, low)
 	c.env.CancelTimer(c.timer)
-	c.env.Emit(protocols.Event{Kind: protocols.EventAccepted, View: c.view, Client: c.env.Self(), Timestamp: c.current.Timestamp, Digest: c.current.Digest(c.env.Auth())})
+	c.env.Emit(protocols.Event{Kind: protocols.EventAccepted, View: c.view, Client: c.env.Self(), Timestamp: c.current.Timestamp, Digest: c.current.Known(c.env.Auth())})
 	c.current = nil
 	c.env.Complete(protocols.Completion{ID: c.id, Result: r.Result, View: c.view, Retransmissions: c.resent})
 }
@@ -118,7 +118,7 @@ func (c *Client) Timeout(t protocols.Timer) {
 	if !c.current.Signed {
 		r := *c.current
 		r.Signed = true
-		r.Auth = c.env.Auth().Sign(protocols.TagRequest, r.Digest(c.env.Auth()))
+		r.Auth = c.env.Auth().Sign(protocols.TagRequest, r.Known(c.env.Auth()))
 		c.current = &r
 	}
 	c.resent++

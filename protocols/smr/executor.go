@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/edgebft/edgebft/protocols"
 )
@@ -33,6 +34,7 @@ type Executor struct {
 type undoRecord struct {
 	version uint64 // application version before the request
 	request *protocols.Request
+	known   *Prechecked      // its signature checks and their answers
 	block   protocols.Digest // block digest before it
 	entry   *clientEntry     // table entry before it, nil if there was none
 }
@@ -93,35 +95,51 @@ func (x *Executor) Lookup(k protocols.RequestKey) (reply []byte, cached, done bo
 	return x.clients.Executed(k)
 }
 
-// Apply executes r, unless it was executed before. checks are those signature
-// checks of the request whose answers are known: ok[i] belongs to checks[i].
+// Apply executes r, unless it was executed before. known holds those of its signature
+// checks whose answers are known; others are made now.
 func (x *Executor) Apply(r *protocols.Request, known *Prechecked) Result {
 	k := r.Key()
 	if reply, _, done := x.clients.Executed(k); done {
 		x.env.Emit(protocols.Event{Kind: protocols.EventDuplicate, Client: r.Client, Timestamp: r.Timestamp})
 		return Result{Request: r, Reply: reply, Duplicate: true}
 	}
-	auth := x.env.Auth()
 	reply := x.do(r, known)
-	x.env.Emit(protocols.Event{Kind: protocols.EventExecuted, Index: x.ordered, Client: r.Client, Timestamp: r.Timestamp, Digest: r.Digest(auth)})
+	x.env.Emit(protocols.Event{Kind: protocols.EventExecuted, Index: x.ordered, Client: r.Client, Timestamp: r.Timestamp, Digest: r.Known(x.env.Auth())})
 	return Result{Request: r, Reply: reply}
 }
 
-// do executes a fresh request.
+// tooLong takes the place of a result that exceeds protocols.MaxOperation, which no
+// REPLY and no snapshot could carry.
+const tooLong = "edgebft: the result has more than 1048576 bytes"
+
+// do executes a fresh request. It remembers the answers to its signature checks, so
+// that executing it again costs none.
 func (x *Executor) do(r *protocols.Request, known *Prechecked) []byte {
 	auth := x.env.Auth()
 	auth.Charge(protocols.OpApply, len(r.Op))
 	if x.undoOn {
-		x.undo = append(x.undo, undoRecord{x.app.Version(), r, x.block, x.clients.copyEntry(r.Client)})
+		x.undo = append(x.undo, undoRecord{version: x.app.Version(), request: r, block: x.block, entry: x.clients.copyEntry(r.Client)})
 	}
 	x.absorb(r)
 	reply := x.app.Apply(r.Op, func(c protocols.SigCheck) bool {
 		if ok, found := known.lookup(c); found {
 			return ok
 		}
-		return auth.VerifyApp(c)
+		ok := auth.VerifyApp(c)
+		if x.undoOn {
+			if known == nil {
+				known = new(Prechecked)
+			}
+			known.learn(c, ok)
+		}
+		return ok
 	})
-	if !x.undoOn {
+	if len(reply) > protocols.MaxOperation {
+		reply = []byte(tooLong)
+	}
+	if x.undoOn {
+		x.undo[len(x.undo)-1].known = known
+	} else {
 		x.app.Release(x.app.Version())
 	}
 	x.clients.Record(r.Key(), reply)
@@ -142,19 +160,17 @@ func (x *Executor) rewind(index uint64) error {
 	if index > x.ordered || x.ordered-index > uint64(len(x.undo)) {
 		return fmt.Errorf("rollback to %d: executed %d, the last %d can be taken back", index, x.ordered, len(x.undo))
 	}
-	n := len(x.undo)
-	for x.ordered > index {
-		n--
-		u := x.undo[n]
-		if x.ordered == index+1 {
-			if err := x.app.Rollback(u.version); err != nil {
-				return fmt.Errorf("rollback to %d: %w", index, err)
-			}
-		}
-		x.clients.restoreEntry(u.request.Client, u.entry)
-		x.block = u.block
-		x.ordered--
+	n := len(x.undo) - int(x.ordered-index)
+	if n == len(x.undo) {
+		return nil
 	}
+	if err := x.app.Rollback(x.undo[n].version); err != nil { // first: it may refuse
+		return fmt.Errorf("rollback to %d: %w", index, err)
+	}
+	for i := len(x.undo) - 1; i >= n; i-- {
+		x.clients.restoreEntry(x.undo[i].request.Client, x.undo[i].entry)
+	}
+	x.block, x.ordered = x.undo[n].block, index
 	clear(x.undo[n:])
 	x.undo = x.undo[:n]
 	return nil
@@ -167,7 +183,9 @@ func (x *Executor) Release(index uint64) {
 		return
 	}
 	cut := uint64(len(x.undo)) - keep
-	x.undo = append(x.undo[:0], x.undo[cut:]...)
+	n := copy(x.undo, x.undo[cut:])
+	clear(x.undo[n:])
+	x.undo = x.undo[:n]
 	v := x.app.Version()
 	if len(x.undo) > 0 {
 		v = x.undo[0].version
@@ -207,16 +225,13 @@ func (x *Executor) SnapshotAt(index uint64) ([]byte, error) {
 	if index > x.ordered || x.ordered-index > uint64(len(x.undo)) {
 		return nil, fmt.Errorf("snapshot at %d: executed %d, the last %d can be taken back", index, x.ordered, len(x.undo))
 	}
-	var again []*protocols.Request
-	for _, u := range x.undo[uint64(len(x.undo))-(x.ordered-index):] {
-		again = append(again, u.request)
-	}
+	again := slices.Clone(x.undo[uint64(len(x.undo))-(x.ordered-index):])
 	if err := x.rewind(index); err != nil {
 		return nil, err
 	}
 	snapshot, err := x.Snapshot()
-	for _, r := range again {
-		x.do(r, nil)
+	for _, u := range again {
+		x.do(u.request, u.known)
 	}
 	return snapshot, err
 }
@@ -280,6 +295,15 @@ func (p *Prechecked) Answer(bad []int) {
 	for _, i := range bad {
 		p.bad.Add(i)
 	}
+}
+
+// learn records the answer to a check that was not announced.
+func (p *Prechecked) learn(c protocols.SigCheck, ok bool) {
+	c.Message, c.Signature = bytes.Clone(c.Message), bytes.Clone(c.Signature) // they may be scratch
+	if !ok {
+		p.bad.Add(len(p.checks))
+	}
+	p.checks = append(p.checks, c)
 }
 
 func (p *Prechecked) lookup(c protocols.SigCheck) (ok, found bool) {

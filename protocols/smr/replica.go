@@ -1,6 +1,7 @@
 package smr
 
 import (
+	"slices"
 	"time"
 
 	"github.com/edgebft/edgebft/protocols"
@@ -13,17 +14,21 @@ const OrdererPath = "o"
 // authenticates and submits requests, executes what is ordered, replies, takes
 // checkpoints and transfers state. It is one lane.
 //
-// Bounds: executed batches that wait for their signature checks, and snapshots of
-// checkpoints that are not stable yet, are bounded by the orderer's watermarks;
-// mustSign by mustSignMax clients. What it keeps for certificates: see certifier.
+// Bounds: ordered batches that wait for their signature checks are bounded by the
+// orderer's watermarks, mustSign by mustSignMax clients. Of checkpoints that are not
+// stable yet it keeps at most two snapshots, one that is to become durable and one that
+// somebody asked for. What it keeps for certificates: see certifier; of states: transfer.
 type Replica struct {
 	cfg     *protocols.Config
 	orderer Orderer
 	opt     ReplicaOptions
 
 	env      protocols.Env
+	inner    string // path of the orderer
 	exec     *Executor
 	transfer transfer
+	serving  []serving      // per replica
+	made     protocols.Time // when a snapshot was last made because somebody asked
 
 	queue     []delivered // ordered, not yet executed
 	head      int
@@ -34,7 +39,8 @@ type Replica struct {
 
 	checkpoints []checkpoint // ascending slots, not stable yet
 	stable      checkpoint   // the last stable one; index is right if known
-	saved       uint64       // requests executed in the durable snapshot
+	work        uint64       // requests ordered in this life, a null batch counts as one
+	saved       uint64       // work at the durable snapshot
 	certs       certifier
 	mustSign    map[protocols.NodeID]protocols.Time
 	signFIFO    []protocols.NodeID
@@ -47,8 +53,9 @@ type ReplicaOptions struct {
 	Window int
 	// TransferTimeout is how long a silent holder of a state is waited for.
 	TransferTimeout time.Duration
-	// SnapshotEvery is how many requests may be executed between two durable
-	// snapshots. The log holds what came after the last one.
+	// SnapshotEvery is how many requests may be ordered between two durable snapshots,
+	// at the next checkpoint. Duplicates count, and a null batch as one: the log holds
+	// all that was ordered after the last snapshot.
 	SnapshotEvery uint64
 	// Block is the number of executed requests per certified block, the B of the
 	// package comment; 0 is no certificates. It is part of the replicated state: all
@@ -64,6 +71,7 @@ type delivered struct {
 	batch      []protocols.Request
 	checkpoint bool
 	waits      bool // its keys are in ordered
+	replayed   bool // from the log: the earlier life has replied
 }
 
 type batchCheck struct {
@@ -78,13 +86,24 @@ type checkpoint struct {
 	slot     uint64
 	digest   protocols.Digest
 	index    uint64 // requests executed
+	work     uint64 // Replica.work
 	known    bool   // this replica has been there
 	snapshot []byte // taken because a durable one was due or somebody asked, or nil
+	due      bool   // to be made durable when it is stable
+}
+
+// serving is what a replica was last given of a state.
+type serving struct {
+	at   protocols.Time
+	slot uint64
+	next uint64 // the chunk after those
 }
 
 const (
 	mustSignMax = 4096
 	queueSlack  = 64 // executed entries that the queue may carry along
+
+	longAgo protocols.Time = -1 << 62
 )
 
 // NewReplica returns a replica around an orderer.
@@ -102,17 +121,22 @@ func NewReplica(cfg *protocols.Config, orderer Orderer, opt ReplicaOptions) *Rep
 // Start implements protocols.Node.
 func (x *Replica) Start(env protocols.Env, boot protocols.Boot) {
 	x.env = env
+	x.serving, x.made = make([]serving, x.cfg.N), longAgo
+	for i := range x.serving {
+		x.serving[i].at = longAgo
+	}
 	x.exec = NewExecutor(env, x.cfg.NewApplication, x.opt.Window, true, x.opt.Block)
 	x.transfer = transfer{env: env, timeout: x.opt.TransferTimeout, least: x.orderer.Least, vouched: x.orderer.Vouched}
+	lost := false
 	for _, rec := range boot.For(env.Path()).Records {
 		if s, ok := rec.Message.(*StateRecord); ok {
-			if err := x.exec.Restore(s.Snapshot, s.Digest); err != nil {
+			err := x.exec.Restore(s.Snapshot, s.Digest)
+			if lost = err != nil; lost {
 				env.Emit(protocols.Event{Kind: protocols.EventProtocol, Seq: s.Slot, Note: "own state record is damaged: " + err.Error()})
 				continue
 			}
 			x.transfer.serve(s.Slot, s.Digest, s.Snapshot)
-			x.saved = x.exec.Executed()
-			x.stable = checkpoint{slot: s.Slot, digest: s.Digest, index: x.saved, known: true}
+			x.stable = checkpoint{slot: s.Slot, digest: s.Digest, index: x.exec.Executed(), known: true}
 		}
 	}
 	if boot.Kind != protocols.Fresh {
@@ -121,22 +145,31 @@ func (x *Replica) Start(env protocols.Env, boot protocols.Boot) {
 	x.replaying = true
 	x.orderer.Begin(x, x.transfer.slot, x.transfer.digest)
 	sub := env.Sub(OrdererPath)
-	inner := boot.For(sub.Path())
+	x.inner = sub.Path()
+	inner := boot.For(x.inner)
+	if lost {
+		// What was promised above the state that cannot be read is of no use without it,
+		// and must not be contradicted: to the orderer this is a lost disk.
+		inner.Kind, inner.Records = protocols.Wiped, nil
+	}
 	x.orderer.Start(sub, inner)
 	x.replaying = false
 }
 
 // Receive implements protocols.Node.
 func (x *Replica) Receive(e *protocols.Envelope, m protocols.Message, v protocols.Verdicts) {
-	if e.Path != x.env.Path() && !e.Local {
+	if e.Path == x.inner {
 		x.orderer.Receive(e, m, v)
 		return
+	}
+	if e.Path != x.env.Path() {
+		return // of an instance that is not here
 	}
 	switch m := m.(type) {
 	case *protocols.Request:
 		x.onRequest(e.From, m, v.OK(0))
 	case *FetchState:
-		if e.From.IsReplica() {
+		if e.From.IsReplica() && int(e.From) < x.cfg.N {
 			x.onFetchState(e.From, m)
 		}
 	case *StateChunk:
@@ -152,11 +185,10 @@ func (x *Replica) Receive(e *protocols.Envelope, m protocols.Message, v protocol
 
 // Timeout implements protocols.Node.
 func (x *Replica) Timeout(t protocols.Timer) {
-	if t.Path != x.env.Path() {
+	switch {
+	case t.Path == x.inner:
 		x.orderer.Timeout(t)
-		return
-	}
-	if t.Kind == timerTransfer {
+	case t.Path == x.env.Path() && t.Kind == timerTransfer:
 		x.transfer.onTimeout()
 	}
 }
@@ -203,7 +235,7 @@ func (x *Replica) Ready(r *protocols.Request, sealed bool) bool {
 	}
 	known := x.orderer.Pending(r.Key())
 	auth := x.env.Auth()
-	return known != nil && known.Digest(auth) == r.Digest(auth)
+	return known != nil && known.Known(auth) == r.Known(auth)
 }
 
 // Accepted implements Shell.
@@ -243,7 +275,7 @@ func (x *Replica) Deliver(slot, view uint64, digest protocols.Digest, batch []pr
 	if len(batch) > 0 {
 		x.check(slot, digest, batch)
 	}
-	x.queue = append(x.queue, delivered{slot: slot, view: view, digest: digest, batch: batch})
+	x.queue = append(x.queue, delivered{slot: slot, view: view, digest: digest, batch: batch, replayed: x.replaying})
 	x.execute()
 	if n := len(x.queue); n > x.head {
 		d := &x.queue[n-1]
@@ -293,13 +325,14 @@ func (x *Replica) execute() {
 		for i := range d.batch {
 			r := &d.batch[i]
 			res := x.exec.Apply(r, known)
-			if !x.replaying && (!res.Duplicate || res.Reply != nil) {
+			if !d.replayed && (!res.Duplicate || res.Reply != nil) {
 				x.reply(r, res.Reply)
 			}
 			if !res.Duplicate {
-				x.certifyBlock()
+				x.certifyBlock(d.replayed)
 			}
 		}
+		x.work += uint64(max(len(d.batch), 1))
 		slot, due := d.slot, d.checkpoint
 		x.executed(d)
 		x.queue[x.head] = delivered{}
@@ -316,7 +349,7 @@ func (x *Replica) execute() {
 
 func (x *Replica) takeCheckpoint(slot uint64) {
 	digest, root := x.exec.Digest()
-	c := checkpoint{slot: slot, digest: digest, index: x.exec.Executed(), known: true}
+	c := checkpoint{slot: slot, digest: digest, index: x.exec.Executed(), work: x.work, known: true}
 	x.env.Emit(protocols.Event{Kind: protocols.EventFinal, Seq: slot, Index: c.index, Digest: root, Root: true})
 	if slot <= x.stable.slot { // others were faster, or a log is being replayed
 		if slot == x.stable.slot && digest == x.stable.digest {
@@ -324,11 +357,12 @@ func (x *Replica) takeCheckpoint(slot uint64) {
 		}
 		return
 	}
-	if c.index-x.saved >= x.opt.SnapshotEvery {
+	if c.work-x.saved >= x.opt.SnapshotEvery && !slices.ContainsFunc(x.checkpoints, func(c checkpoint) bool { return c.due }) {
 		var err error
 		if c.snapshot, err = x.exec.Snapshot(); err != nil {
 			x.env.Emit(protocols.Event{Kind: protocols.EventProtocol, Seq: slot, Note: err.Error()})
 		}
+		c.due = err == nil
 	}
 	x.checkpoints = append(x.checkpoints, c)
 	x.orderer.Checkpoint(slot, digest)
@@ -342,9 +376,12 @@ func (x *Replica) Stable(slot uint64, digest protocols.Digest) bool {
 	for _, c := range x.checkpoints {
 		if c.slot == slot && c.digest == digest {
 			x.settle(c)
-			if c.snapshot != nil {
-				x.adopt(slot, digest, c.index, c.snapshot)
+			switch {
+			case c.due:
+				x.adopt(slot, digest, c.work, c.snapshot)
 				durable = true
+			case c.snapshot != nil:
+				x.transfer.serve(slot, digest, c.snapshot)
 			}
 		}
 		if c.slot > slot {
@@ -365,46 +402,76 @@ func (x *Replica) Stable(slot uint64, digest protocols.Digest) bool {
 // settle notes that the stable checkpoint is a state this replica has been in:
 // nothing at or below it will be taken back.
 func (x *Replica) settle(c checkpoint) {
-	x.stable = checkpoint{slot: c.slot, digest: c.digest, index: c.index, known: true}
+	x.stable = checkpoint{slot: c.slot, digest: c.digest, index: c.index, work: c.work, known: true}
 	x.exec.Release(c.index)
 }
 
 // adopt makes a stable state durable, and serves it.
-func (x *Replica) adopt(slot uint64, digest protocols.Digest, index uint64, snapshot []byte) {
-	x.saved = index
+func (x *Replica) adopt(slot uint64, digest protocols.Digest, work uint64, snapshot []byte) {
+	x.saved = work
 	x.transfer.serve(slot, digest, snapshot)
 	x.env.Compact(&StateRecord{Slot: slot, Digest: digest, Snapshot: snapshot})
 }
 
-// onFetchState handles FETCH-STATE: it sends the oldest state of use that it has.
-// What is not at hand is made, at most once per checkpoint. States that are not
-// stable yet are given out too: after a view change others may need one, and vouch
-// for it, before 2f+1 have it.
+// onFetchState handles FETCH-STATE: it sends the oldest state of use that it has. A
+// peer is given each chunk of a state once, and may ask again, or ask for an older
+// state, after half a TransferTimeout: that bounds what a flood can cost.
 func (x *Replica) onFetchState(from protocols.NodeID, m *FetchState) {
-	t := &x.transfer
-	if t.slot >= m.Slot {
-		t.send(from, m.Chunk, t.slot, t.digest, t.snapshot)
+	c := x.stateFrom(m.Slot)
+	if c.snapshot == nil {
 		return
 	}
-	if x.stable.known && x.stable.slot >= m.Slot {
+	s, now := &x.serving[from], x.env.Now()
+	fresh := c.slot > s.slot || c.slot == s.slot && uint64(m.Chunk) >= s.next
+	if !fresh && now.Sub(s.at) < x.opt.TransferTimeout/2 {
+		return
+	}
+	*s = serving{now, c.slot, uint64(m.Chunk) + chunksPerFetch}
+	x.transfer.send(from, m.Chunk, c.slot, c.digest, c.snapshot)
+}
+
+// makeEvery is the least time between two snapshots that are made because somebody
+// asks, in TransferTimeouts: the replica executes again what came after them.
+const makeEvery = 5
+
+// stateFrom returns the oldest state at or above a slot, with its snapshot; without
+// one if there is none. What is not at hand is made, once in a while. States that are
+// not stable yet are given out too: after a view change others may need one, and vouch
+// for it, before 2f+1 have it.
+func (x *Replica) stateFrom(slot uint64) checkpoint {
+	t := &x.transfer
+	if t.slot >= slot {
+		return checkpoint{slot: t.slot, digest: t.digest, snapshot: t.snapshot}
+	}
+	if x.stable.known && x.stable.slot >= slot {
 		if snapshot := x.snapshotAt(x.stable); snapshot != nil {
 			t.serve(x.stable.slot, x.stable.digest, snapshot)
-			t.send(from, m.Chunk, t.slot, t.digest, t.snapshot)
+			return checkpoint{slot: t.slot, digest: t.digest, snapshot: snapshot}
 		}
-		return
+		return checkpoint{}
 	}
-	for i := range x.checkpoints {
-		if c := &x.checkpoints[i]; c.slot >= m.Slot {
-			if c.snapshot == nil {
-				c.snapshot = x.snapshotAt(*c)
+	i := slices.IndexFunc(x.checkpoints, func(c checkpoint) bool { return c.slot >= slot })
+	if i < 0 {
+		return checkpoint{}
+	}
+	if c := &x.checkpoints[i]; c.snapshot == nil {
+		if c.snapshot = x.snapshotAt(*c); c.snapshot != nil {
+			for j := range x.checkpoints {
+				if other := &x.checkpoints[j]; j != i && !other.due {
+					other.snapshot = nil
+				}
 			}
-			t.send(from, m.Chunk, c.slot, c.digest, c.snapshot)
-			return
 		}
 	}
+	return x.checkpoints[i]
 }
 
 func (x *Replica) snapshotAt(c checkpoint) []byte {
+	now := x.env.Now()
+	if now.Sub(x.made) < makeEvery*x.opt.TransferTimeout {
+		return nil
+	}
+	x.made = now
 	snapshot, err := x.exec.SnapshotAt(c.index)
 	if err != nil {
 		x.env.Emit(protocols.Event{Kind: protocols.EventProtocol, Seq: c.slot, Note: err.Error()})
@@ -450,9 +517,9 @@ func (x *Replica) onState(from protocols.NodeID, m *StateChunk) {
 	clear(x.checks)
 	clear(x.checkIDs)
 	x.checkpoints = x.checkpoints[:0]
-	x.stable = checkpoint{slot: slot, digest: digest, index: x.exec.Executed(), known: true}
+	x.stable = checkpoint{slot: slot, digest: digest, index: x.exec.Executed(), work: x.work, known: true}
 	x.env.Emit(protocols.Event{Kind: protocols.EventTransfer, Seq: slot, Index: x.exec.Executed(), Peer: from, Digest: digest})
-	x.adopt(slot, digest, x.exec.Executed(), snapshot)
+	x.adopt(slot, digest, x.work, snapshot)
 	x.orderer.Jump(slot, digest)
 }
 
