@@ -14,7 +14,8 @@ import (
 // Mode chooses how many queue events a message takes.
 type Mode uint8
 
-// Modes. Traces of Exact and Fast are equal wherever Fast is allowed.
+// Modes. Traces of Exact and Fast are equal wherever Fast is allowed, as long as no
+// bounded queue overflows.
 const (
 	// Auto: Fast for each host where it is exact, Exact elsewhere.
 	Auto Mode = iota

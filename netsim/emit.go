@@ -91,9 +91,11 @@ func (s *Sim) emit(e *env, ev *protocols.Event) {
 	s.observe(c.start, e.self, &s.event)
 }
 
-// flushEmitted tells observers of what was emitted ahead for times up to now.
-func (s *Sim) flushEmitted(now int64) {
-	for len(s.emitted) > 0 && s.emitted[0].at <= now && !s.stopped {
+// flushEmitted tells observers of what was emitted ahead for times up to now, or
+// up to the end of a run that is stopped, and reports whether there was any.
+func (s *Sim) flushEmitted(now int64) (any bool) {
+	for len(s.emitted) > 0 && s.emitted[0].at <= now && (!s.stopped || s.emitted[0].at <= s.stopAt) {
+		any = true
 		x := s.emitted.pop()
 		p := s.eps[x.ep].proc
 		if x.inc != p.inc || p.down {
@@ -102,9 +104,11 @@ func (s *Sim) flushEmitted(now int64) {
 		s.event = x.ev
 		s.observe(x.at, x.node, &s.event)
 	}
+	return any
 }
 
 func (s *Sim) observe(at int64, node protocols.NodeID, ev *protocols.Event) {
+	s.heard = at
 	for i, o := range s.cfg.Observers {
 		o.Observe(protocols.Time(at), node, ev)
 		if st := s.stoppers[i]; st != nil {

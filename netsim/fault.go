@@ -21,9 +21,9 @@ const (
 	// FaultRecover starts Nodes that are down; Wipe empties their disks first.
 	FaultRecover
 	// FaultPause stops the processes of Nodes; messages wait for them. With For
-	// they go on then.
+	// they go on then, unless another pause holds them still.
 	FaultPause
-	// FaultResume lets Nodes go on.
+	// FaultResume lets Nodes go on, whatever paused them.
 	FaultResume
 	// FaultPartition cuts connections: between the sets of Groups (nodes in no set
 	// keep all connections), or between Nodes and Peers. What is sent across
@@ -374,7 +374,7 @@ func (s *Sim) trigger(at int64, node protocols.NodeID, ev *protocols.Event) {
 		}
 		if x.On.Event == ev.Kind && (x.On.Node == protocols.Nobody || x.On.Node == node) {
 			if x.seen++; x.seen == x.On.Nth {
-				s.schedule(i, max(at, s.now)+int64(x.At))
+				s.schedule(i, max(later(at, int64(x.At)), s.now))
 				continue
 			}
 		}
@@ -419,10 +419,13 @@ func (s *Sim) onFault(i uint32, phase int32) {
 		}
 	case FaultPause, FaultResume:
 		for _, p := range x.procs {
-			if begin && x.Kind == FaultPause {
-				s.pause(p)
-			} else {
+			switch {
+			case x.Kind == FaultResume:
 				s.resume(p)
+			case begin:
+				s.pause(p, i)
+			default:
+				s.unpause(p, i)
 			}
 		}
 	case FaultSlowCPU, FaultSlowDisk, FaultClock:

@@ -567,3 +567,110 @@ func TestTimesSaturate(t *testing.T) {
 		require.ErrorContains(t, err, "jitter table", "%v", q.Values)
 	}
 }
+
+// Pauses that overlap hold a process until the last is over; a resume ends all.
+func TestOverlappingPauses(t *testing.T) {
+	pause := func(at, d time.Duration) Fault {
+		return Fault{Kind: FaultPause, At: protocols.Time(at + us), For: d, Nodes: ids(1)}
+	}
+	for name, c := range map[string]struct {
+		faults []Fault
+		want   []uint64 // handled before 30 ms, of 1 to 28
+	}{
+		"overlap": {[]Fault{pause(5*ms, 5*ms), pause(7*ms, 10*ms)}, []uint64{17}},
+		"within":  {[]Fault{pause(5*ms, 12*ms), pause(7*ms, 2*ms)}, []uint64{17}},
+		"resume":  {[]Fault{pause(5*ms, 12*ms), pause(6*ms, 0), {Kind: FaultResume, At: protocols.Time(9*ms + us), Nodes: ids(1)}, pause(13*ms, 9*ms)}, []uint64{9, 22}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, Config{Faults: c.faults})
+			s.add(0, ticker(ms, 1))
+			var h heard
+			s.add(1, &puppet{receive: h.receive})
+			s.run(30 * ms)
+			var resumed []uint64 // whole milliseconds at which it went on
+			for i := 1; i < len(h.at); i++ {
+				if h.at[i].Sub(h.at[i-1]) > ms+ms/2 {
+					resumed = append(resumed, uint64(h.at[i]/protocols.Time(ms)))
+				}
+			}
+			require.Equal(t, c.want, resumed)
+			require.Len(t, h.seq, 28)
+		})
+	}
+}
+
+// A fault on an event of a step that ran ahead of time, on a busy core, comes at
+// the event's time, not at that of whatever happens next.
+func TestTriggerOfAStepThatWaitedForACore(t *testing.T) {
+	prof := &profile.Profile{StepTimer: int64(ms) * 1000}
+	for _, after := range []time.Duration{0, 100 * us} {
+		s := newStage(t, Config{Profile: prof, Faults: []Fault{
+			{Kind: FaultCrash, On: &Trigger{Event: protocols.EventExecuted, Node: protocols.Nobody, Nth: 1}, At: protocols.Time(after), For: ms / 4, Nodes: ids(2)},
+		}})
+		h := s.host(HostSpec{Cores: 1})
+		for i := range 2 {
+			s.addOn(h, i, &puppet{ // both at 1 ms: one runs at 1 ms, the other ahead at 2 ms
+				start: func(p *puppet, _ protocols.Boot) { p.env.SetTimer(ms, 0, 0) },
+				timeout: func(p *puppet, _ protocols.Timer) {
+					if p.env.Now() == protocols.Time(2*ms) {
+						p.env.Emit(protocols.Event{Kind: protocols.EventExecuted})
+					}
+				},
+			})
+		}
+		var boots []protocols.Time
+		s.add(2, &puppet{start: func(p *puppet, _ protocols.Boot) {
+			boots = append(boots, p.env.Now())
+			p.env.SetTimer(10*ms, 0, 0) // what happens next
+		}})
+		s.run(time.Second)
+		require.Equal(t, []protocols.Time{0, protocols.Time(2*ms + after + ms/4)}, boots[:2])
+	}
+}
+
+// A crash in the middle of a datagram takes back that one, and its double; one
+// that is lost on the way has nothing to take back.
+func TestCrashInTheMiddleOfADatagram(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault Fault
+		want  []uint64
+	}{
+		"doubled": {Fault{Kind: FaultDuplicate, PPM: 1_000_000, Jitter: ms}, []uint64{1, 1}},
+		"lost":    {Fault{Kind: FaultLoss, At: protocols.Time(3 * ms), PPM: 1_000_000}, []uint64{1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, Config{Transport: Datagram, Topology: flat(1, 20*ms, 1e9), Faults: []Fault{
+				c.fault, {Kind: FaultCrash, At: protocols.Time(6 * ms), Nodes: ids(0)},
+			}})
+			s.add(0, &puppet{
+				start: func(p *puppet, _ protocols.Boot) {
+					p.env.SetTimer(us, 1, 0)
+					p.env.SetTimer(4*ms, 2, 0)
+				},
+				timeout: func(p *puppet, tm protocols.Timer) { p.ask(1, uint64(tm.Kind), 500_000) }, // 4 ms on the link
+			})
+			var h heard
+			s.add(1, &puppet{receive: h.receive})
+			s.run(time.Second)
+			require.Equal(t, c.want, h.seq)
+			require.Empty(t, s.aborted)
+			require.Zero(t, s.payloads.live)
+		})
+	}
+}
+
+// Bad seals reach the copies they were meant for however the NIC is shared.
+func TestTamperUnderFairSharing(t *testing.T) {
+	s := newStage(t, Config{Sched: Fair, Topology: flat(1, ms, 1e9)})
+	h := make([]heard, 4)
+	s.add(0, &puppet{start: func(p *puppet, _ protocols.Boot) {
+		p.env.(protocols.Tamper).MulticastBad(protocols.Replicas(4), &msg{tag: tagPrepare, Seq: 5, Data: make([]byte, 20_000)}, func(to protocols.NodeID) bool { return to == 2 })
+	}})
+	for i := 1; i < 4; i++ {
+		s.add(i, &puppet{receive: h[i].receive})
+	}
+	s.run(time.Second)
+	require.Equal(t, []uint64{5}, h[1].seq)
+	require.Empty(t, h[2].seq)
+	require.Equal(t, []uint64{5}, h[3].seq)
+}

@@ -61,6 +61,7 @@ type proc struct {
 	paused     bool
 	crashed    int64 // time of the last crash
 	pausedAt   int64
+	pauses     []uint32 // the faults that pause it
 	stalled    []uint32 // jobs held back by a pause
 	asleep     []event  // evEnter and evCheck held back by a pause: nobody verifies
 	counter    uint64

@@ -45,6 +45,7 @@ type lane struct {
 	head  int
 	count int
 
+	ahead   aheadRing // steps that were executed ahead of time and are not due yet
 	timers  timerHeap
 	wakes   []int64 // pending wake events, latest first
 	pending int     // local hand-offs under way
@@ -78,6 +79,44 @@ type flushState struct {
 type groupFlush struct {
 	gi *groupInfo
 	flushState
+}
+
+// aheadStep is a step that was executed before its time, in fast mode.
+type aheadStep struct {
+	start int64
+	chain uint64 // of the process, before it
+}
+
+// aheadRing holds such steps in order. It is the inbox as it would be if they had
+// waited in it, so its length counts towards Config.Inbox.
+type aheadRing struct {
+	ring  []aheadStep // a power of two
+	head  int
+	count int
+}
+
+func (r *aheadRing) push(x aheadStep) {
+	if r.count == len(r.ring) {
+		bigger := make([]aheadStep, max(8, 2*len(r.ring)))
+		for i := range r.count {
+			bigger[i] = *r.nth(i)
+		}
+		r.ring, r.head = bigger, 0
+	}
+	*r.nth(r.count) = x
+	r.count++
+}
+
+func (r *aheadRing) nth(i int) *aheadStep { return &r.ring[(r.head+i)&(len(r.ring)-1)] }
+
+// waiting counts what has come to the lane and has not begun.
+func (l *lane) waiting(now int64) int {
+	r := &l.ahead
+	for r.count > 0 && r.nth(0).start <= now {
+		r.head = (r.head + 1) & (len(r.ring) - 1)
+		r.count--
+	}
+	return l.count + r.count
 }
 
 func (s *Sim) newLane(p *proc, idx int) *lane {

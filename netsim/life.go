@@ -3,6 +3,7 @@ package netsim
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/edgebft/edgebft/protocols"
 )
@@ -61,9 +62,9 @@ func (s *Sim) linkEffects(src, dst *proc) (fx effects) {
 // transmission is the copy of several packets that is leaving a NIC.
 type transmission struct {
 	src, dst int32
-	dep      int64 // last packet
-	copy     abortKey
-	on       bool
+	dep      int64       // last packet
+	copies   [2]abortKey // none if it is lost on the way, two if it is doubled
+	n        int
 }
 
 // abortKey names a copy that is in the queue.
@@ -92,10 +93,14 @@ func (s *Sim) onDepart(e *event) {
 	flags = flags&^(0xff<<16) | (dst.inc&0xff)<<16
 	fx.late = at > s.now
 	s.fx = fx
+	s.pushed = s.pushed[:0]
+	gap := pl.gap
 	s.travel(e.ref, pl, e.dst, at+s.path(e.src, e.dst).Floor, flags, e.seq())
 	s.fx = effects{}
-	if pl.gap > 0 {
-		src.host.current = transmission{src: e.src, dst: e.dst, dep: s.now + pl.gap, copy: s.lastArrive, on: true}
+	if gap > 0 {
+		t := &src.host.current
+		*t = transmission{src: e.src, dst: e.dst, dep: s.now + gap}
+		t.n = copy(t.copies[:], s.pushed)
 	}
 }
 
@@ -244,9 +249,12 @@ func (s *Sim) crash(p *proc) {
 	p.asleep = nil
 	p.notices, p.noticeList = nil, nil
 	s.disconnect(p)
-	if t := &h.current; t.on && t.dep > s.now && s.eps[t.src].proc == p {
-		t.on = false
-		s.abort(t)
+	p.pauses = nil
+	if t := &h.current; t.n > 0 && t.dep > s.now && s.eps[t.src].proc == p {
+		for _, c := range t.copies[:t.n] {
+			s.abort(c)
+		}
+		t.n = 0
 	}
 	if len(h.procs) == 1 {
 		h.tx.busy, h.tx.rem = min(h.tx.busy, s.now), 0
@@ -269,21 +277,21 @@ func (s *Sim) disconnect(p *proc) {
 
 // abort takes back a copy that was cut off in the middle: its arrival is either
 // still in the queue or, cut through, waits in an inbox for its last packet.
-func (s *Sim) abort(t *transmission) {
-	for _, l := range s.eps[t.dst].proc.lanes {
+func (s *Sim) abort(c abortKey) {
+	for _, l := range s.eps[c.dst].proc.lanes {
 		for i := range l.count {
 			it := l.nth(i)
-			if it.kind != itemMessage || it.key != t.copy.key || it.ep != t.dst {
+			if it.kind != itemMessage || it.key != c.key || it.ep != c.dst {
 				continue
 			}
 			gone := *it
 			l.removeNth(i)
 			s.takeVerdicts(gone.gen)
-			s.dropCopy(gone.ref, s.payloads.get(gone.ref), t.dst, DropCrash)
+			s.dropCopy(gone.ref, s.payloads.get(gone.ref), c.dst, DropCrash)
 			return
 		}
 	}
-	s.aborted[t.copy] = struct{}{}
+	s.aborted[c] = struct{}{}
 }
 
 // recoverProc starts a process that is down.
@@ -308,13 +316,30 @@ func (s *Sim) recoverProc(p *proc, wipe bool) {
 	s.boot(p)
 }
 
-func (s *Sim) pause(p *proc) {
-	if !p.down && !p.paused {
+// pause stops a process for the time of a fault.
+func (s *Sim) pause(p *proc, fault uint32) {
+	if p.down {
+		return
+	}
+	p.pauses = append(p.pauses, fault)
+	if !p.paused {
 		p.paused, p.pausedAt = true, s.now
 	}
 }
 
+// unpause ends the part of a fault in the pause of a process, which goes on with
+// the last of them.
+func (s *Sim) unpause(p *proc, fault uint32) {
+	if i := slices.Index(p.pauses, fault); i >= 0 {
+		if p.pauses = slices.Delete(p.pauses, i, i+1); len(p.pauses) == 0 {
+			s.resume(p)
+		}
+	}
+}
+
+// resume lets a process go on, whatever paused it.
 func (s *Sim) resume(p *proc) {
+	p.pauses = nil
 	if !p.paused {
 		return
 	}

@@ -310,3 +310,87 @@ func TestRandomFaults(t *testing.T) {
 		require.Equal(t, want, run(func(c *Config) { c.heapQueue = true }), "binary heap")
 	})
 }
+
+// stopAfter ends a run at the nth event.
+type stopAfter struct {
+	n    int
+	seen int
+}
+
+func (o *stopAfter) Observe(protocols.Time, protocols.NodeID, *protocols.Event) { o.seen++ }
+func (o *stopAfter) Finish(protocols.Time) []protocols.Violation                { return nil }
+func (o *stopAfter) Stopped() string {
+	if o.seen >= o.n {
+		return "enough"
+	}
+	return ""
+}
+
+// A run that an observer stops has one trace in all modes: what fast mode executed
+// ahead of the end does not belong to it.
+func TestStoppedRunsGiveOneTrace(t *testing.T) {
+	for _, n := range []int{1, 50, 111} {
+		for what, cfg := range map[string]Config{
+			"costs and jitter": {Profile: testProfile(), Topology: jittered(3, 250*us, 100*us, 1e8)},
+			"free":             {Topology: flat(3, 250*us, 1e8)}, // everything in lockstep
+		} {
+			run := func(change func(*Config)) (string, protocols.Time) {
+				cfg := cfg
+				cfg.Observers = []protocols.Observer{&stopAfter{n: n}}
+				change(&cfg)
+				s, err := newShapeSim(cfg, 7, 9, nil)
+				require.NoError(t, err)
+				require.NoError(t, s.Run(protocols.Time(time.Second)))
+				st := s.Stats()
+				require.Equal(t, "enough", st.Stopped)
+				require.NoError(t, s.Run(protocols.Time(2*time.Second)))
+				require.Equal(t, st.TraceHash, s.TraceHash(), "it goes on")
+				for id := range protocols.NodeID(7) {
+					for _, c := range s.Checkpoints(id) {
+						require.LessOrEqual(t, c.At, st.Now)
+					}
+				}
+				return st.TraceHash, st.Now
+			}
+			want, at := run(func(c *Config) { c.Mode, c.Streams = Exact, StreamsOff })
+			for name, change := range map[string]func(*Config){
+				"fast":         func(c *Config) { c.Mode = Fast },
+				"fast streams": func(c *Config) { c.Mode, c.Streams = Fast, StreamsOn },
+				"binary heap":  func(c *Config) { c.heapQueue = true },
+			} {
+				got, end := run(change)
+				require.Equal(t, want, got, "%s, %s, event %d", what, name, n)
+				require.Equal(t, at, end)
+			}
+		}
+	}
+	// From outside, nothing more happens.
+	s := newStage(t, Config{})
+	s.add(0, ticker(ms))
+	steps := s.run(10 * ms).Steps
+	s.Stop("by hand")
+	require.Equal(t, steps, s.run(20*ms).Steps)
+}
+
+// The bound of an inbox counts what fast mode handled ahead of time. (Datagrams,
+// since nobody is told of their loss.)
+func TestModesAgreeAtTheBound(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		inbox, step := rapid.IntRange(1, 40).Draw(r, "inbox"), time.Duration(rapid.IntRange(1, 3000).Draw(r, "step"))*us
+		burst, jitter := rapid.IntRange(1, 60).Draw(r, "burst"), time.Duration(rapid.IntRange(0, 2).Draw(r, "jitter"))*ms
+		rate := rapid.SampledFrom([]int64{0, 1e7, 1e9}).Draw(r, "rate")
+		run := func(mode Mode) (string, uint64) {
+			s := newStage(t, Config{Inbox: inbox, Mode: mode, Transport: Datagram, Topology: jittered(1, ms, jitter+1, rate)})
+			free := HostSpec{Profile: &profile.Profile{}}
+			s.addOn(s.host(free), 0, flood(300, burst, 7*ms, 2, 100))
+			s.addOn(s.host(free), 1, flood(300, burst, 5*ms, 2, 10))
+			s.addOn(s.host(HostSpec{Profile: stepProfile(step)}), 2, &puppet{})
+			st := s.run(time.Second)
+			return st.TraceHash, st.Nodes[2].Drops[DropInbox]
+		}
+		exact, dropped := run(Exact)
+		fast, lost := run(Fast)
+		require.Equal(r, dropped, lost)
+		require.Equal(r, exact, fast)
+	})
+}

@@ -97,7 +97,7 @@ func (s *Sim) share(o *output, pl *payload, h *host, it groupIter, notyet int64)
 			s.dropCopy(o.ref, pl, dst, DropSendQueue)
 			continue
 		}
-		s.launch(o.ref, pl, dst, h.tx.serve(ready, q, r)+rest, 0, pl.seq)
+		s.launch(o.ref, pl, dst, h.tx.serve(ready, q, r)+rest, s.flagsOf(pl, dst), pl.seq)
 	}
 	h.tx.busy = later(h.tx.busy, rest)
 }
@@ -141,13 +141,9 @@ func (s *Sim) runJob(ref uint32) {
 
 // transmit hands one copy to the NIC.
 func (s *Sim) transmit(ref uint32, pl *payload, dst int32, ready int64) {
-	src, d := s.eps[pl.src].proc, s.eps[dst].proc
-	h := src.host
-	flags := (d.inc&0xff)<<16 | (src.inc&0xff)<<24
-	if pl.bad != nil && pl.bad(s.eps[dst].id) {
-		flags |= flagBad
-	}
-	if d.host == h {
+	h := s.eps[pl.src].host
+	flags := s.flagsOf(pl, dst)
+	if s.eps[dst].host == h {
 		at, seq := max(ready, s.now), s.entry(h, pl)
 		if s.cfg.Transport == Datagram && !s.strict { // else passLoop does it
 			s.fly(ref, pl, dst, &within, at, flags|flagLoop, seq)
@@ -161,6 +157,16 @@ func (s *Sim) transmit(ref uint32, pl *payload, dst int32, ready int64) {
 		return
 	}
 	s.launch(ref, pl, dst, h.tx.serve(ready, pl.upQ, pl.upR), flags, s.entry(h, pl))
+}
+
+// flagsOf returns what a copy carries from the start: the lives of both ends, and
+// whether its seal is bad.
+func (s *Sim) flagsOf(pl *payload, dst int32) uint32 {
+	flags := (s.eps[dst].proc.inc&0xff)<<16 | (s.eps[pl.src].proc.inc&0xff)<<24
+	if pl.bad != nil && pl.bad(s.eps[dst].id) {
+		flags |= flagBad
+	}
+	return flags
 }
 
 // entry numbers a copy among those that leave at one time on one connection. On
@@ -267,7 +273,7 @@ func (s *Sim) pushArrive(ref uint32, pl *payload, dst int32, at int64, flags, se
 	}
 	key := s.tie(pl.src, dst, saltArrive+uint64(pl.mt.Class), at, seq)
 	if s.strict {
-		s.lastArrive = abortKey{key, pl.src, dst}
+		s.pushed = append(s.pushed, abortKey{key, pl.src, dst})
 	}
 	s.q.push(event{at: at, key: key, src: pl.src, dst: dst, kind: evArrive | flags, ref: ref})
 }
@@ -456,9 +462,12 @@ func (s *Sim) enter(ref uint32, pl *payload, src, dst int32, key uint64, flags u
 		}
 		l = p.lanes[i]
 	}
-	if l.count >= s.cfg.Inbox {
-		s.dropCopy(ref, pl, dst, DropInbox)
-		return
+	if l.waiting(s.now) >= s.cfg.Inbox {
+		s.pump(l) // what begins now waits no more, whatever the order of events
+		if l.waiting(s.now) >= s.cfg.Inbox {
+			s.dropCopy(ref, pl, dst, DropInbox)
+			return
+		}
 	}
 	if s.cfg.Wire {
 		ref = s.rewire(ref, dst, flags)
@@ -478,6 +487,9 @@ func (s *Sim) enter(ref uint32, pl *payload, src, dst int32, key uint64, flags u
 				core := -1
 				if h.prof != nil {
 					core = 0
+				}
+				if start > s.now {
+					l.ahead.push(aheadStep{start: start, chain: p.chain.h})
 				}
 				s.step(l, &it, start, core)
 				if l.count > 0 {

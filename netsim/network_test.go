@@ -181,13 +181,15 @@ func TestNICQueueIsBounded(t *testing.T) {
 }
 
 func TestInboxIsBounded(t *testing.T) {
-	s := newStage(t, Config{Inbox: 20, Mode: Exact, Profile: &profile.Profile{StepBase: int64(ms) * 1000}})
-	s.addOn(s.host(HostSpec{Profile: &profile.Profile{}}), 0, flood(100, 100, ms, 1, 0))
-	var h heard
-	s.add(1, &puppet{receive: h.receive})
-	st := s.run(time.Minute)
-	require.EqualValues(t, 79, st.Nodes[1].Drops[DropInbox])
-	require.Len(t, h.seq, 21)
+	for _, mode := range []Mode{Exact, Fast} {
+		s := newStage(t, Config{Inbox: 20, Mode: mode, Profile: &profile.Profile{StepBase: int64(ms) * 1000}})
+		s.addOn(s.host(HostSpec{Profile: &profile.Profile{}}), 0, flood(100, 100, ms, 1, 0))
+		var h heard
+		s.add(1, &puppet{receive: h.receive})
+		st := s.run(time.Minute)
+		require.EqualValues(t, 79, st.Nodes[1].Drops[DropInbox], mode)
+		require.Len(t, h.seq, 21)
+	}
 }
 
 // The start of a broadcast rotates: over many of them every recipient is first,

@@ -96,20 +96,23 @@ type Sim struct {
 	chargeFn  auth.Charge
 
 	started bool
+	running bool
 	stopped bool
+	stopAt  int64 // the instant that the run ends with, once stopped
+	heard   int64 // time of the event that observers hear of
 	err     error
 	reason  string
 	strict  bool // faults look at single copies and at stages
 	streams bool
 
-	faults     []*faultState
-	active     []*faultState
-	fx         effects               // of faults, on the message that is being launched
-	aborted    map[abortKey]struct{} // copies whose sender crashed in the middle
-	lastArrive abortKey              // the arrival scheduled last, in runs with faults
-	gaps       map[uint64]uint64     // losses that the receiver has not been told of
-	tcp        map[uint64]tcpState   // by connection
-	channels   map[uint64]bool       // bad state of lossy paths by pair of processes
+	faults   []*faultState
+	active   []*faultState
+	fx       effects               // of faults, on the message that is being launched
+	aborted  map[abortKey]struct{} // copies whose sender crashed in the middle
+	pushed   []abortKey            // arrivals of the copy that is being launched, in runs with faults
+	gaps     map[uint64]uint64     // losses that the receiver has not been told of
+	tcp      map[uint64]tcpState   // by connection
+	channels map[uint64]bool       // bad state of lossy paths by pair of processes
 
 	events     uint64
 	steps      uint64
@@ -204,11 +207,17 @@ func (s *Sim) AppScheme() protocols.AppScheme { return s.keyring.App() }
 // Now is the present virtual time.
 func (s *Sim) Now() protocols.Time { return protocols.Time(s.now) }
 
-// Stop ends the run after the step that is going on. Observers call it when
-// they have seen enough; reason is kept for Stats.
+// Stop ends the run with the present instant, that of the event that an observer
+// hears of: what begins at it still does, and nothing later belongs to the run.
+// Observers call it when they have seen enough; reason is kept for Stats.
 func (s *Sim) Stop(reason string) {
-	if !s.stopped {
-		s.stopped, s.reason = true, reason
+	if s.stopped {
+		return
+	}
+	s.stopped, s.reason = true, reason
+	s.stopAt = max(s.now, s.heard)
+	if !s.running {
+		s.stopAt = s.now - 1
 	}
 }
 
@@ -318,8 +327,21 @@ func (s *Sim) Run(until protocols.Time) error {
 			return err
 		}
 	}
+	s.running = true
+	s.loop()
+	s.running = false
+	if s.stopped {
+		s.rewind()
+		return s.err
+	}
+	s.now = s.until
+	return s.err
+}
+
+// loop handles what comes before s.until, or until the run is stopped.
+func (s *Sim) loop() {
 	q, isRadix := s.q.(*radix)
-	for !s.stopped {
+	for s.err == nil {
 		var at int64
 		var ok bool
 		if isRadix {
@@ -327,8 +349,18 @@ func (s *Sim) Run(until protocols.Time) error {
 		} else {
 			at, ok = s.q.peek()
 		}
-		if !ok || at >= s.until {
-			break
+		more := ok && at < s.until
+		if len(s.emitted) > 0 {
+			next := s.until - 1
+			if more {
+				next = at
+			}
+			if s.flushEmitted(next) {
+				continue // a fault that waited for one of them may be the next event now
+			}
+		}
+		if !more || s.stopped && at > s.stopAt {
+			return
 		}
 		var e event
 		if isRadix {
@@ -336,21 +368,33 @@ func (s *Sim) Run(until protocols.Time) error {
 		} else {
 			e = s.q.pop()
 		}
-		if at > s.now {
-			s.now = at
-			if len(s.emitted) > 0 {
-				s.flushEmitted(at)
-			}
-		}
+		s.now = at
 		s.events++
 		s.dispatch(&e)
 	}
-	if s.stopped {
-		return s.err
+}
+
+// rewind takes out of the trace what fast mode executed ahead of a time that the
+// run was stopped before.
+func (s *Sim) rewind() {
+	s.now = max(s.now, s.stopAt)
+	for _, l := range s.lanes {
+		r := &l.ahead
+		for i := range r.count {
+			x := r.nth(i)
+			if x.start <= s.stopAt {
+				continue
+			}
+			c := &l.proc.chain
+			c.h = x.chain
+			c.steps -= uint64(r.count - i)
+			for len(c.points) > 0 && c.points[len(c.points)-1].Steps > c.steps {
+				c.points = c.points[:len(c.points)-1]
+			}
+			r.count = i
+			break
+		}
 	}
-	s.now = s.until
-	s.flushEmitted(s.now)
-	return s.err
 }
 
 func (s *Sim) dispatch(e *event) {
