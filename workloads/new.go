@@ -117,7 +117,8 @@ func (w *Workload) kv(s *Spec, env *Env) error {
 	})
 }
 
-func (w *Workload) ledger(s *Spec, env *Env, o protocols.Options) error {
+// mix returns the configuration of a ledger's mix, but for its origin.
+func (s *Spec) mix(app *App, clients []int, outstanding int, o protocols.Options) (mix.Config, error) {
 	cfg := ledgers[s.App]
 	for f, name := range mix.Families() {
 		if len(s.Mix) > 0 {
@@ -125,13 +126,13 @@ func (w *Workload) ledger(s *Spec, env *Env, o protocols.Options) error {
 		}
 	}
 	cfg.Devices, cfg.Theta = s.Keys, s.Zipf
-	cfg.Shards = len(env.Clients)
-	for _, n := range env.Clients {
-		cfg.Clients += n * w.Outstanding
+	cfg.Shards = len(clients)
+	for _, n := range clients {
+		cfg.Clients += n * outstanding
 	}
 	cfg.Tick = o.Duration("tick")
 	cfg.Users = o.Int("users")
-	for _, d := range w.App.Options {
+	for _, d := range app.Options {
 		v := o.Int(d.Name)
 		switch d.Name {
 		case "alpha":
@@ -159,7 +160,15 @@ func (w *Workload) ledger(s *Spec, env *Env, o protocols.Options) error {
 		}
 	}
 	if err := cfg.ResolveEpochs(s.Until); err != nil {
-		return fmt.Errorf("workload %s: %w", s.App, err)
+		return cfg, fmt.Errorf("workload %s: %w", s.App, err)
+	}
+	return cfg, nil
+}
+
+func (w *Workload) ledger(s *Spec, env *Env, o protocols.Options) error {
+	cfg, err := s.mix(w.App, env.Clients, w.Outstanding, o)
+	if err != nil {
+		return err
 	}
 	// With services under vote the load begins when their first epochs are over.
 	cfg.Origin = env.Origin.Add(-cfg.Lead())

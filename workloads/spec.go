@@ -257,7 +257,25 @@ func Lookup(name string) (*App, error) {
 	return nil, fmt.Errorf("unknown workload %q%s", name, protocols.Suggest(name, names))
 }
 
-// Check reports what is wrong with the description.
+// Error is what is wrong with one part of a description.
+type Error struct {
+	// Key names the part as scenarios do: keys, mix, timeout and so on, or
+	// client_hosts for the processes of clients.
+	Key string
+	Err error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+func wrong(key, format string, args ...any) error {
+	return &Error{Key: key, Err: fmt.Errorf(format, args...)}
+}
+
+// Check reports what is wrong with the description. Errors about one part of it are of
+// type *Error.
 func (s *Spec) Check() error {
 	a, err := Lookup(s.App)
 	if err != nil {
@@ -267,26 +285,31 @@ func (s *Spec) Check() error {
 		return err
 	}
 	if _, err := protocols.ResolveOptions(a.Options, s.Options); err != nil {
-		return fmt.Errorf("workload %s: %w", s.App, err)
+		return wrong("options", "workload %s: %w", s.App, err)
 	}
-	if s.App != "micro" && (s.RequestBytes != 0 || s.ReplyBytes != 0) {
-		return fmt.Errorf("workload %s: request and reply sizes are given; they belong to micro", s.App)
+	for _, size := range []struct {
+		key   string
+		bytes int
+	}{{"request_bytes", s.RequestBytes}, {"reply_bytes", s.ReplyBytes}} {
+		if s.App != "micro" && size.bytes != 0 {
+			return wrong(size.key, "workload %s: the sizes of its operations follow from them; request_bytes and reply_bytes belong to micro: leave them out", s.App)
+		}
 	}
 	most := map[string]int{"kv": kv.MaxKeys}[s.App]
 	if a.Ledger {
 		most = mix.MaxDevices
 	}
 	if most > 0 && (s.Keys < 1 || s.Keys > most) {
-		return fmt.Errorf("workload %s: %d keys; allowed is 1 to %d", s.App, s.Keys, most)
+		return wrong("keys", "workload %s: %d keys; allowed is 1 to %d", s.App, s.Keys, most)
 	}
 	if s.Zipf > arrival.MaxTheta {
-		return fmt.Errorf("workload %s: zipf exponent %v; allowed is 0 to %v", s.App, s.Zipf, arrival.MaxTheta)
+		return wrong("zipf", "workload %s: zipf exponent %v; allowed is 0 to %v", s.App, s.Zipf, arrival.MaxTheta)
 	}
 	if s.RequestBytes < 0 || s.RequestBytes > protocols.MaxOperation {
-		return fmt.Errorf("workload micro: request of %d bytes; allowed is 0 to %d", s.RequestBytes, protocols.MaxOperation)
+		return wrong("request_bytes", "workload micro: request of %d bytes; allowed is 0 to %d", s.RequestBytes, protocols.MaxOperation)
 	}
 	if err := (micro.Config{ReplyBytes: s.ReplyBytes}).Check(); err != nil {
-		return fmt.Errorf("workload micro: %w", err)
+		return wrong("reply_bytes", "workload micro: %w", err)
 	}
 	return s.checkKind()
 }
@@ -304,8 +327,59 @@ func (s *Spec) checkKind() error {
 	default:
 		return fmt.Errorf("unknown kind of workload %q%s", s.Kind, protocols.Suggest(s.Kind, []string{Open, Closed}))
 	}
+	for _, d := range []struct {
+		key string
+		v   time.Duration
+	}{{"timeout", s.Timeout}, {"think", s.Think}} {
+		if d.v < 0 || d.v > load.MaxTimeout {
+			return wrong(d.key, "%s is %v; allowed is 0s to %v", d.key, d.v, load.MaxTimeout)
+		}
+	}
+	if s.Kind == Open {
+		if err := s.Arrivals.Check(); err != nil {
+			return wrong("arrivals", "%w", err)
+		}
+	}
 	_, err := s.newLoad(func(protocols.LoadEnv, int) load.Generator { return nil }, 0, max(s.Outstanding, 1), 0, 1)
 	return err
+}
+
+// CheckFor reports what is wrong with the description for a cluster: besides what Check
+// finds, what follows from the number of clients in each process and from the open
+// operations that the protocol allows a client. It builds nothing.
+func (s *Spec) CheckFor(clients []int, outstanding int) error {
+	if err := s.Check(); err != nil {
+		return err
+	}
+	if s.Kind == Open {
+		for i := range clients {
+			if err := s.Arrivals.Share(i, len(clients)).Check(); err != nil {
+				return wrong("client_hosts", "the arrivals cannot be divided among %d processes of clients: %w; use fewer", len(clients), err)
+			}
+		}
+	}
+	app, err := Lookup(s.App)
+	if err != nil || !app.Ledger {
+		return err
+	}
+	if len(clients) > mix.MaxShards {
+		return wrong("client_hosts", "workload %s: %d processes of clients; allowed is 1 to %d", s.App, len(clients), mix.MaxShards)
+	}
+	o, err := protocols.ResolveOptions(app.Options, s.Options)
+	if err != nil {
+		return err
+	}
+	if s.Kind == Closed || s.Outstanding > 0 {
+		outstanding = s.Outstanding
+	}
+	cfg, err := s.mix(app, clients, max(outstanding, 1), o)
+	if err != nil {
+		return wrong("options", "%w", err)
+	}
+	if err := cfg.Check(); err != nil {
+		return wrong("options", "workload %s: %w", s.App, err)
+	}
+	return nil
 }
 
 func (s *Spec) checkMix(a *App) error {
@@ -321,15 +395,15 @@ func (s *Spec) checkMix(a *App) error {
 			known = known || w == name
 		}
 		if !known {
-			return fmt.Errorf("workload %s: mix weighs %q%s", a.Name, name, protocols.Suggest(name, a.Weights))
+			return wrong("mix."+name, "workload %s: mix weighs %q%s", a.Name, name, protocols.Suggest(name, a.Weights))
 		}
 		if w := s.Mix[name]; w < 0 || w > 1_000_000 {
-			return fmt.Errorf("workload %s: weight of %s is %d; allowed is 0 to 1000000", a.Name, name, w)
+			return wrong("mix."+name, "workload %s: weight of %s is %d; allowed is 0 to 1000000", a.Name, name, w)
 		}
 		sum += s.Mix[name]
 	}
 	if len(names) > 0 && sum == 0 {
-		return fmt.Errorf("workload %s: all weights are 0; give one of %s", a.Name, strings.Join(a.Weights, ", "))
+		return wrong("mix", "workload %s: all weights are 0; give one of %s", a.Name, strings.Join(a.Weights, ", "))
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func TestBadDescriptionsAreRefused(t *testing.T) {
 		"no think time":                                       {App: "micro", Kind: Open, Arrivals: poisson, Think: 1},
 		"no arrivals":                                         {App: "micro", Kind: Closed, Arrivals: poisson},
 		"unknown arrival process":                             {App: "micro", Kind: Open},
-		"they belong to micro":                                {App: "kv", Kind: Closed, Keys: 1, ReplyBytes: 5},
+		"belong to micro":                                     {App: "kv", Kind: Closed, Keys: 1, ReplyBytes: 5},
 		"request of -1 bytes":                                 {App: "micro", Kind: Closed, RequestBytes: -1},
 		"reply of 1048577 bytes":                              {App: "micro", Kind: Closed, ReplyBytes: protocols.MaxOperation + 1},
 		"0 keys; allowed is 1 to 65536":                       {App: "kv", Kind: Closed},

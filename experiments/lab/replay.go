@@ -46,7 +46,7 @@ func Replay(ctx context.Context, w IO, dir string) error {
 	var chains run.Chains
 	out, err := run.Sim(ctx, c, s, run.Options{Inspect: func(sim *netsim.Sim) { chains = run.ChainsOf(sim) }})
 	if err != nil {
-		return exit.Wrap(exit.Infrastructure, err)
+		return err
 	}
 	seen.Replayed, seen.Events = out.Result.Sim.TraceHash, out.Result.Sim.Events
 	seen.Same = seen.Recorded == seen.Replayed
@@ -117,7 +117,7 @@ func divergence(ctx context.Context, c *scenario.Catalog, s *scenario.Scenario, 
 	// Record that window of this version in full.
 	first := &firstOf{node: d.Node, left: 20}
 	if _, err := run.Sim(ctx, c, s, run.Options{Sink: first, SinkFrom: time.Duration(d.From), SinkTo: time.Duration(d.Until) + 1}); err != nil {
-		return exit.Wrap(exit.Infrastructure, err)
+		return err
 	}
 	seen.Divergence = &diverged{Node: d.Node, After: d.After, Before: d.Before, FromNS: int64(d.From), UntilNS: int64(d.Until), Records: first.lines}
 	return exit.Errorf(exit.Invalid, "the replay diverged at node %d; its first records in that window, in this version, are printed", d.Node)
@@ -192,7 +192,7 @@ func Trace(ctx context.Context, w IO, o TraceOptions) error {
 		}
 	}
 	if err != nil {
-		return exit.Wrap(exit.Infrastructure, errors.Join(err, removeAll(o.Files)))
+		return errors.Join(err, removeAll(o.Files))
 	}
 	var names []string
 	for _, name := range o.Files {

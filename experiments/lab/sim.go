@@ -79,7 +79,7 @@ func Sim(ctx context.Context, w IO, o SimOptions) error {
 	}
 	out, err := run.Sim(ctx, c, s, run.Options{})
 	if err != nil {
-		return exit.Wrap(exit.Infrastructure, err)
+		return err
 	}
 	if err := printResult(w, out.Result); err != nil {
 		return err

@@ -158,7 +158,7 @@ func (x *run) build(c *scenario.Catalog) error {
 		cfg.Sink = x.trace
 	}
 	x.requests = newRequestFile(s, app.Classes)
-	counts := spread(s.Clients, s.ClientHosts)
+	counts := s.Spread()
 	if err := x.workload(netsim.AppSchemeOf(&cfg), counts); err != nil {
 		return err
 	}
@@ -187,18 +187,6 @@ func loadProfile(s *scenario.Scenario) (*profile.Profile, error) {
 		return nil, nil
 	}
 	return profile.Load(s.Costs)
-}
-
-// spread divides clients among hosts as evenly as can be.
-func spread(clients, hosts int) []int {
-	counts := make([]int, hosts)
-	for i := range counts {
-		counts[i] = clients / hosts
-		if i < clients%hosts {
-			counts[i]++
-		}
-	}
-	return counts
 }
 
 func (x *run) adversaries(c *scenario.Catalog, table *protocols.MessageTable) error {
@@ -256,24 +244,29 @@ func (x *run) observers(cfg *netsim.Config) {
 	}
 }
 
+// specOf describes the workload of a resolved scenario.
+func specOf(s *scenario.Scenario) workloads.Spec {
+	w := &s.Workload
+	spec := workloads.Spec{
+		App: w.App, Kind: w.Kind, Arrivals: w.Process, Outstanding: w.Outstanding, Think: w.Think.Std(),
+		Timeout: w.Timeout.Std(), Until: s.Window.Total(), RequestBytes: int(w.RequestBytes), ReplyBytes: int(w.ReplyBytes),
+		Zipf: arrival.Milli(w.Zipf), Keys: w.Keys, Options: w.Options.Values,
+	}
+	if len(w.Mix) > 0 {
+		spec.Mix = w.Mix
+	}
+	return spec
+}
+
 // workload assembles the application, its loads and its agents.
 func (x *run) workload(scheme protocols.AppScheme, counts []int) error {
-	w := &x.s.Workload
-	var mix map[string]int
-	if len(w.Mix) > 0 {
-		mix = w.Mix
-	}
 	var err error
-	x.load, err = workloads.New(workloads.Spec{
-		App: w.App, Kind: w.Kind, Arrivals: w.Process, Outstanding: w.Outstanding, Think: w.Think.Std(),
-		Timeout: w.Timeout.Std(), Until: x.s.Window.Total(), RequestBytes: int(w.RequestBytes), ReplyBytes: int(w.ReplyBytes),
-		Mix: mix, Zipf: arrival.Milli(w.Zipf), Keys: w.Keys, Options: w.Options.Values,
-	}, workloads.Env{
+	x.load, err = workloads.New(specOf(x.s), workloads.Env{
 		Scheme: scheme, Chain: chain, N: x.s.N, F: x.s.F, Minimum: x.entry.FaultModel == protocols.CrossFault,
 		Clients: counts, Outstanding: x.entry.Outstanding, Collector: protocols.Group{x.collectorID()},
 	})
 	if err != nil {
-		return fmt.Errorf("workload %s: %w", w.App, err)
+		return err
 	}
 	x.config.NewApplication = x.load.NewApplication
 	return nil
@@ -347,15 +340,7 @@ func (x *run) processes(counts []int) error {
 		first := id
 		l := &last{Load: x.load.Loads[i], until: until, first: first, history: x.history}
 		x.lasts = append(x.lasts, l)
-		var liar protocols.Adversary
-		for k := range count {
-			if a := x.lies[first+protocols.NodeID(k)]; a != nil {
-				liar = a
-			}
-		}
-		if liar != nil && count > 1 {
-			return fmt.Errorf("client %d is Byzantine and shares its process with others; give client_hosts: %d", first-protocols.FirstClient, s.Clients)
-		}
+		liar := x.lies[first] // then it is alone
 		if liar != nil {
 			l.ignored = true
 		}

@@ -14,8 +14,8 @@ import (
 type Fault struct {
 	Kind string `key:"kind" doc:"what goes wrong"`
 	// At counts from the start of the run. With On it is a delay after the event.
-	At  strict.Duration `key:"at" doc:"when, from the start of the run; with on: how long after the event"`
-	For strict.Duration `key:"for" doc:"how long; 0 means until the end"`
+	At  strict.Duration `key:"at" max:"3600000000000000" doc:"when, from the start of the run; with on: how long after the event"`
+	For strict.Duration `key:"for" max:"3600000000000000" doc:"how long; 0 means until the end"`
 	On  *Trigger        `key:"on" doc:"strike on an event instead of at a time"`
 
 	Nodes  []Node   `key:"nodes" doc:"the nodes concerned"`
@@ -26,15 +26,15 @@ type Fault struct {
 	To   []Node `key:"to" doc:"receivers of the paths concerned; all if left out"`
 
 	Disk      string           `key:"disk" enum:"keep,wipe" doc:"what a crashed node finds when it restarts"`
-	Delay     strict.Duration  `key:"delay" doc:"additional one-way delay"`
-	Jitter    strict.Duration  `key:"jitter" doc:"uniform delay on top of it"`
+	Delay     strict.Duration  `key:"delay" max:"3600000000000000" doc:"additional one-way delay"`
+	Jitter    strict.Duration  `key:"jitter" max:"3600000000000000" doc:"uniform delay on top of it"`
 	Loss      strict.PPM       `key:"loss" max:"1000000" doc:"fraction of messages lost"`
 	Duplicate strict.PPM       `key:"duplicate" max:"1000000" doc:"fraction of messages delivered twice"`
 	Corrupt   strict.PPM       `key:"corrupt" max:"1000000" doc:"fraction of messages that arrive damaged, and fail authentication"`
-	Slowdown  int              `key:"slowdown" min:"0" max:"1000000" doc:"CPU times multiplied by this"`
+	Slowdown  int              `key:"slowdown" min:"0" max:"1000" doc:"CPU times multiplied by this"`
 	Offset    strict.Duration  `key:"offset" min:"-86400000000000" doc:"step of the wall clock, may be negative"`
 	Drift     strict.PPM       `key:"drift" min:"-500000" max:"500000" doc:"rate error of the wall clock, may be negative"`
-	Fsync     strict.Duration  `key:"fsync" doc:"additional time of each durable write"`
+	Fsync     strict.Duration  `key:"fsync" max:"3600000000000000" doc:"additional time of each durable write"`
 	Options   map[string]int64 `key:"options" later:"1" doc:"further integer parameters of the kind"`
 }
 
@@ -60,7 +60,7 @@ type FaultKind struct {
 }
 
 var faultKinds = []FaultKind{
-	{Name: "crash", Doc: "nodes stop and lose what was not durable; with for they restart after it, with their disk or without", Need: []string{"nodes"}, May: []string{"disk"}, Clients: true},
+	{Name: "crash", Doc: "nodes stop and lose what was not durable; with for they restart after it, with their disk or without", Need: []string{"nodes"}, May: []string{"disk"}},
 	{Name: "pause", Doc: "nodes stop for a while and lose nothing", Need: []string{"nodes", "for"}, Clients: true},
 	{Name: "partition", Doc: "messages between the groups are held or lost, as the transport says", Need: []string{"groups"}, May: []string{"one_way"}},
 	{Name: "isolate", Doc: "nodes reach nobody and nobody reaches them", Need: []string{"nodes"}, May: []string{"one_way"}, Clients: true},
@@ -158,6 +158,9 @@ func (f *Fault) check(s *Scenario, path string) error {
 	if (f.Kind == "loss" || f.Kind == "duplicate") && s.Transport == "stream" {
 		return fail("kind", "transport stream neither loses nor repeats messages; choose transport: datagram (the protocol sees it) or tcp (messages come late)")
 	}
+	if f.Kind == "duplicate" && s.Transport == "tcp" {
+		return fail("kind", "transport tcp hides repeated messages from the protocol; choose transport: datagram")
+	}
 	if f.On == nil && f.At.Std() >= s.Window.Total() {
 		return fail("at", "%s is not before the end of the run (%s)", f.At, s.Window.Total())
 	}
@@ -194,7 +197,21 @@ func (f *Fault) check(s *Scenario, path string) error {
 			seen[n] = true
 		}
 	}
+	if len(f.Groups) == 1 && s.holdsAll(f.Groups[0]) {
+		return fail("groups", "one group of all %d replicas is no partition; leave some out, or write a second group", s.N)
+	}
 	return nil
+}
+
+// holdsAll reports whether every replica is certainly in the group.
+func (s *Scenario) holdsAll(group []Node) bool {
+	in := map[int]bool{}
+	for _, n := range group {
+		if i, ok := n.Replica(); ok {
+			in[i] = true
+		}
+	}
+	return len(in) == s.N
 }
 
 func faultNames() []string {

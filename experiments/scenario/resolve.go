@@ -39,6 +39,13 @@ type Catalog struct {
 	Apps    []App
 	// Topologies and Profiles are the embedded ones.
 	Topologies, Profiles []string
+	// Topology and Profile parse a file that a scenario names; nil lets every
+	// content pass.
+	Topology, Profile func(path string, data []byte) error
+	// Check looks over a scenario when all else is in order, with what only those
+	// who run it know. fail builds its error, at the value with that path. It may
+	// be nil.
+	Check func(s *Scenario, fail func(path, format string, args ...any) error) error
 	// DefaultTopology and DefaultCosts are used where the scenario names none;
 	// empty means lan and none.
 	DefaultTopology, DefaultCosts string
@@ -149,14 +156,17 @@ func (s *Scenario) Resolve(c *Catalog) error {
 			s.Clients = int(min(max(s.Workload.Rate.PerSecond(), 64), 4096))
 		}
 	}
+	if err := s.resolveWorkload(c, entry); err != nil {
+		return err
+	}
 	if s.ClientHosts == 0 {
-		s.ClientHosts = min(4, s.Clients)
+		// Few arrivals cannot be divided among many.
+		for s.ClientHosts = min(4, s.Clients); s.ClientHosts > 1 && !s.divides(); {
+			s.ClientHosts--
+		}
 	}
 	if s.ClientHosts > s.Clients {
 		return s.doc.Errorf("client_hosts", "%d hosts for %d clients; at most one host per client", s.ClientHosts, s.Clients)
-	}
-	if err := s.resolveWorkload(c, entry); err != nil {
-		return err
 	}
 	if err := s.resolveNetwork(c); err != nil {
 		return err
@@ -169,8 +179,24 @@ func (s *Scenario) Resolve(c *Catalog) error {
 	if err := s.resolveAdversaries(c, entry); err != nil {
 		return err
 	}
+	if c.Check != nil {
+		if err := c.Check(s, s.doc.Errorf); err != nil {
+			return err
+		}
+	}
 	s.resolved = true
 	return nil
+}
+
+// divides reports whether every process of clients gets a part of an open load.
+func (s *Scenario) divides() bool {
+	n := len(s.Spread())
+	for i := range n {
+		if s.Workload.Kind == "open" && s.Workload.Process.Share(i, n).Check() != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *Scenario) checkHost(e *protocols.Entry) error {
@@ -325,14 +351,14 @@ func (s *Scenario) resolveNetwork(c *Catalog) error {
 	if s.Costs == "" {
 		s.Costs = orElse(c.DefaultCosts, "none")
 	}
-	if s.TopologyFile, err = s.resolveName("topology", s.Topology, c.Topologies); err != nil {
+	if s.TopologyFile, err = s.resolveName("topology", s.Topology, c.Topologies, c.Topology); err != nil {
 		return err
 	}
 	profiles := c.Profiles
 	if profiles != nil {
 		profiles = append([]string{"none"}, profiles...)
 	}
-	if s.CostsFile, err = s.resolveName("costs", s.Costs, profiles); err != nil {
+	if s.CostsFile, err = s.resolveName("costs", s.Costs, profiles, c.Profile); err != nil {
 		return err
 	}
 	for _, l := range []struct {
@@ -360,7 +386,7 @@ func orElse(s, other string) string {
 }
 
 // resolveName checks an embedded name, or reads a file.
-func (s *Scenario) resolveName(key, name string, known []string) (*File, error) {
+func (s *Scenario) resolveName(key, name string, known []string, parse func(string, []byte) error) (*File, error) {
 	if !strings.ContainsAny(name, `/\`) && !strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, ".yml") {
 		if known != nil && !contains(known, name) {
 			return nil, s.doc.Errorf(key, "unknown name %q%s; a file is written with its path, ./name.yaml", name, strict.Suggest(name, known))
@@ -384,6 +410,11 @@ func (s *Scenario) resolveName(key, name string, known []string) (*File, error) 
 			err = p.Err
 		}
 		return nil, s.doc.Errorf(key, "cannot read %s: %v", path, err)
+	}
+	if parse != nil {
+		if err := parse(path, data); err != nil {
+			return nil, s.doc.Errorf(key, "%v", err)
+		}
 	}
 	sum := sha256.Sum256(data)
 	return &File{Path: name, SHA256: hex.EncodeToString(sum[:]), Data: data}, nil

@@ -74,11 +74,11 @@ type Workload struct {
 	// Rate is the offered load of all clients together.
 	Rate        strict.Rate     `key:"rate" min:"1" max:"1000000000000000" doc:"offered requests of all clients together (open)"`
 	Outstanding int             `key:"outstanding" min:"1" max:"1000000" doc:"requests that each client keeps open (closed)"`
-	Think       strict.Duration `key:"think" doc:"pause of a client between an answer and its next request (closed)"`
+	Think       strict.Duration `key:"think" max:"3600000000000" doc:"pause of a client between an answer and its next request (closed)"`
 	// RequestBytes and ReplyBytes are the payload sizes of micro.
-	RequestBytes strict.Bytes    `key:"request_bytes" max:"1048000" doc:"payload of a request (micro, kv)"`
-	ReplyBytes   strict.Bytes    `key:"reply_bytes" max:"1048000" doc:"payload of a reply (micro, kv)"`
-	Timeout      strict.Duration `key:"timeout" min:"1000000" doc:"a request without a result after this counts as timed out"`
+	RequestBytes strict.Bytes    `key:"request_bytes" max:"1048000" doc:"payload of a request (micro)"`
+	ReplyBytes   strict.Bytes    `key:"reply_bytes" max:"1048000" doc:"payload of a reply (micro)"`
+	Timeout      strict.Duration `key:"timeout" min:"1000000" max:"3600000000000" doc:"a request without a result after this counts as timed out"`
 	Mix          map[string]int  `key:"mix" doc:"weights of the classes of operations"`
 	Zipf         strict.Milli    `key:"zipf" max:"2000" doc:"exponent of the key popularity; 0 is uniform; if left out 0, or for a marketplace what its row of the workload table says"`
 	Keys         int             `key:"keys" min:"1" max:"1048576" doc:"number of keys or devices, of all client hosts together"`
@@ -91,14 +91,51 @@ type Workload struct {
 // Window is the measured part of a run.
 type Window struct {
 	// Warmup and Cooldown are -1 until resolved, unless given.
-	Warmup   strict.Duration `key:"warmup" min:"0" doc:"run time before the measured window; if left out a tenth of it, at most 5s, or for a marketplace what its sessions take to come to an end"`
-	Measure  strict.Duration `key:"measure" min:"1" doc:"length of the measured window"`
-	Cooldown strict.Duration `key:"cooldown" min:"0" doc:"load after the measured window"`
+	Warmup   strict.Duration `key:"warmup" min:"0" max:"3600000000000000" doc:"run time before the measured window; if left out a tenth of it, at most 5s, or for a marketplace what its sessions take to come to an end"`
+	Measure  strict.Duration `key:"measure" min:"1" max:"3600000000000000" doc:"length of the measured window"`
+	Cooldown strict.Duration `key:"cooldown" min:"0" max:"3600000000000000" doc:"load after the measured window"`
 }
 
 // Start is the beginning of the measured window, counted from the start of the
 // run.
 func (w Window) Start() time.Duration { return w.Warmup.Std() }
+
+// Spread returns the number of clients in each process of clients, in the order of their
+// numbers. Each client host has one process, and as many clients as the others or one
+// more. A Byzantine client, whose whole process lies, has one of its own on a host of its
+// own.
+func (s *Scenario) Spread() []int {
+	liar := make(map[int]bool)
+	for i := range s.Adversaries {
+		for _, n := range s.Adversaries[i].Nodes {
+			if c, ok := n.Client(); ok {
+				liar[c] = true
+			}
+		}
+	}
+	var counts []int
+	next := 0
+	for i := range s.ClientHosts {
+		size := s.Clients / s.ClientHosts
+		if i < s.Clients%s.ClientHosts {
+			size++
+		}
+		open := false // the last process takes further clients
+		for range size {
+			switch {
+			case liar[next]:
+				counts = append(counts, 1)
+			case open:
+				counts[len(counts)-1]++
+			default:
+				counts = append(counts, 1)
+			}
+			open = !liar[next]
+			next++
+		}
+	}
+	return counts
+}
 
 // End is the end of the measured window.
 func (w Window) End() time.Duration { return (w.Warmup + w.Measure).Std() }
@@ -117,9 +154,9 @@ type Trace struct {
 // state root are always checked.
 type Checks struct {
 	Linearizability bool            `key:"linearizability" doc:"check the client histories"`
-	Timeout         strict.Duration `key:"timeout" min:"1" doc:"budget of the linearizability check; beyond it the verdict is undecided"`
+	Timeout         strict.Duration `key:"timeout" min:"1" max:"3600000000000000" doc:"budget of the linearizability check; beyond it the verdict is undecided"`
 	Liveness        bool            `key:"liveness" doc:"all requests must be answered after the network calms"`
-	LivenessBound   strict.Duration `key:"liveness_bound" doc:"how long that may take; 0 derives it from the time-outs"`
+	LivenessBound   strict.Duration `key:"liveness_bound" max:"3600000000000000" doc:"how long that may take; 0 derives it from the time-outs"`
 }
 
 // Adversary makes nodes Byzantine.

@@ -163,7 +163,7 @@ func TestMistakes(t *testing.T) {
 		{"{protocol: pbft, faults: [{kind: cras, at: 1s}]}", `faults[0].kind: unknown kind of fault "cras"; did you mean "crash"?`},
 		{"{protocol: pbft, faults: [{kind: crash, at: 1s}]}", "a crash fault needs nodes"},
 		{"{protocol: pbft, faults: [{kind: crash, at: 1s, nodes: [4]}]}", "there is no replica 4; with n=4 they are 0 to 3"},
-		{"{protocol: pbft, faults: [{kind: crash, at: 1s, nodes: [c16]}]}", "there is no client c16"},
+		{"{protocol: pbft, faults: [{kind: pause, at: 1s, for: 1s, nodes: [c16]}]}", "there is no client c16"},
 		{"{protocol: pbft, faults: [{kind: crash, at: 1s, nodes: [x]}]}", `is not a node`},
 		{"{protocol: pbft, faults: [{kind: crash, at: 1s, nodes: [1, 1]}]}", "named twice"},
 		{"{protocol: pbft, faults: [{kind: crash, at: 9s, nodes: [1]}]}", "9s is not before the end of the run (5.6s)"},

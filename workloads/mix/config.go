@@ -76,7 +76,7 @@ type Config struct {
 	// the ledger's queue. It excludes services, which need the queue.
 	Explicit bool
 	// Shard of Shards: processes that share a ledger play different parts of the
-	// cast. Shards is 1..256, default 1.
+	// cast. Shards is 1..MaxShards, default 1.
 	Shard, Shards int
 }
 
@@ -86,6 +86,7 @@ const (
 	MaxUsers    = 1 << 18
 	MaxServices = 4096
 	MaxEpochs   = 4096
+	MaxShards   = 256
 	maxPanels   = 1 << 20
 )
 
@@ -147,7 +148,7 @@ func (c Config) Check() error {
 		{"epochs", c.Epochs, 1, MaxEpochs},
 		{"epoch ticks", c.EpochTicks, 10, 10_000},
 		{"panel", c.Panel, 1, 64},
-		{"shards", c.Shards, 1, 256},
+		{"shards", c.Shards, 1, MaxShards},
 		{"shard", c.Shard, 0, c.Shards - 1},
 	} {
 		if b.v < b.min || b.v > b.max {
