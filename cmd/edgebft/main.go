@@ -184,7 +184,7 @@ func sweepCommand(c *common) *cobra.Command {
 		&cobra.Command{Use: "index DIR", Short: "rebuild index.csv and index.bench of a directory of results", Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error {
 			return lab.SweepIndex(c.io(), args[0])
 		}},
-		&cobra.Command{Use: "merge INTO FROM...", Short: "add the cells of other directories of results", Args: cobra.MinimumNArgs(2), RunE: func(_ *cobra.Command, args []string) error {
+		&cobra.Command{Use: "merge INTO FROM...", Short: "add the cells of other directories of results, of one suite each or of all suites below each", Args: cobra.MinimumNArgs(2), RunE: func(_ *cobra.Command, args []string) error {
 			return lab.SweepMerge(c.io(), args[0], args[1:])
 		}},
 	)

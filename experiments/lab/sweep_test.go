@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/edgebft/edgebft/experiments/exit"
+	"github.com/edgebft/edgebft/experiments/result"
 	"github.com/edgebft/edgebft/experiments/store"
 )
 
@@ -162,4 +164,52 @@ func TestReportSaysHowAndOverwritesNothing(t *testing.T) {
 	require.Contains(t, out.String(), `"same": true`)
 	require.Equal(t, exit.Usage, exit.Code(Trace(context.Background(), w, TraceOptions{Cell: cells[0], Set: []string{"seed=2"}})), "a record has no overrides")
 	require.Equal(t, exit.Usage, exit.Code(Plot(w, DrawOptions{Store: results, Formats: []string{"jpg"}})))
+}
+
+// A merged directory can be drawn; whole results directories are merged suite by suite;
+// what two records disagree on is said and ends with a code.
+func TestMergedResultsAreWhole(t *testing.T) {
+	text := tiny + "matrix: {seed: [1, 2, 3, 4]}\n"
+	dir, o := inRoom(t, "tiny.yaml", text)
+	w, out := capture()
+	for i := range 2 {
+		part := o
+		part.Results, part.Shard, part.NoFigures = filepath.Join(dir, fmt.Sprintf("host%d", i)), fmt.Sprintf("%d/2", i), true
+		require.NoError(t, Sweep(context.Background(), w, part))
+	}
+	both := filepath.Join(dir, "both")
+	out.Reset()
+	require.NoError(t, SweepMerge(w, both, []string{filepath.Join(dir, "host0"), filepath.Join(dir, "host1")}))
+	require.Contains(t, out.String(), "added")
+	require.NoDirExists(t, filepath.Join(both, "cells"))
+	require.NoError(t, Plot(w, DrawOptions{Store: filepath.Join(both, "tiny")}))
+	out.Reset()
+	w.JSON = true
+	require.NoError(t, SweepMerge(w, filepath.Join(both, "tiny"), []string{filepath.Join(dir, "host0", "tiny"), filepath.Join(dir, "host1", "tiny")}))
+	var got []merged
+	require.NoError(t, json.Unmarshal(out.Bytes(), &got))
+	require.Len(t, got, 2)
+	require.Empty(t, got[0].Added)
+	require.Len(t, append(got[0].Same, got[1].Same...), 4)
+	w.JSON = false
+
+	// Roots and suites are not mixed up.
+	require.Equal(t, exit.Usage, exit.Code(SweepMerge(w, both, []string{filepath.Join(dir, "host0", "tiny")})))
+	require.Equal(t, exit.Usage, exit.Code(SweepMerge(w, filepath.Join(both, "tiny"), []string{filepath.Join(dir, "host0")})))
+	nothing := filepath.Join(dir, "nothing")
+	require.NoError(t, os.Mkdir(nothing, 0o755))
+	require.Equal(t, exit.Usage, exit.Code(SweepMerge(w, filepath.Join(dir, "new"), []string{nothing})))
+	require.NoDirExists(t, filepath.Join(dir, "new"))
+
+	// The same cell with another outcome.
+	st := store.At(filepath.Join(dir, "other", "tiny"))
+	records, err := store.At(filepath.Join(both, "tiny")).Records()
+	require.NoError(t, err)
+	require.NoError(t, os.MkdirAll(filepath.Join(st.Dir, "cells"), 0o755))
+	p, err := st.Begin(records[0].Manifest)
+	require.NoError(t, err)
+	require.NoError(t, p.Commit(nil, result.Failed, "boom", false))
+	out.Reset()
+	require.Equal(t, exit.Invalid, exit.Code(SweepMerge(w, filepath.Join(both, "tiny"), []string{st.Dir})))
+	require.Contains(t, out.String(), "states ok and failed")
 }

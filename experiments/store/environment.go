@@ -3,6 +3,8 @@ package store
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // LinkedRevision may be set at build time:
@@ -29,7 +32,8 @@ type Revision struct {
 	// Commit is empty if unknown.
 	Commit string `json:"commit"`
 	Dirty  bool   `json:"dirty"`
-	// DiffHash identifies the uncommitted changes.
+	// DiffHash identifies what the commit does not: the uncommitted changes, or the
+	// whole program where those cannot be seen.
 	DiffHash string `json:"diff_hash,omitempty"`
 	// Source is build-info, ldflags, git or none: how it was learnt.
 	Source string `json:"source"`
@@ -37,18 +41,18 @@ type Revision struct {
 
 // String is short enough for a figure's footer.
 func (r Revision) String() string {
-	if r.Commit == "" {
-		return "unknown"
-	}
 	s := r.Commit
 	if len(s) > 10 {
 		s = s[:10]
 	}
-	if r.Dirty {
+	switch {
+	case s == "":
+		s = "unknown"
+	case r.Dirty:
 		s += "+changes"
-		if len(r.DiffHash) >= 6 {
-			s += "." + r.DiffHash[:6]
-		}
+	}
+	if len(r.DiffHash) >= 6 {
+		s += "." + r.DiffHash[:6]
 	}
 	return s
 }
@@ -110,7 +114,17 @@ func Discover(dir string) *Environment {
 	return &Environment{Revision: discoverRevision(dir), Build: discoverBuild(), Host: discoverHost()}
 }
 
+// discoverRevision asks the program, and git where the program does not know. Two builds
+// of one commit with different changes, or of no known commit, are told apart.
 func discoverRevision(dir string) Revision {
+	r := statedRevision(dir)
+	if r.DiffHash == "" && (r.Dirty || r.Commit == "") {
+		r.DiffHash = programHash()
+	}
+	return r
+}
+
+func statedRevision(dir string) Revision {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		r := Revision{Source: "build-info"}
 		for _, s := range info.Settings {
@@ -132,6 +146,28 @@ func discoverRevision(dir string) Revision {
 	return gitRevision(dir)
 }
 
+// programHash is the SHA-256 of the running program in hex, "" if it cannot be read.
+var programHash = sync.OnceValue(func() string {
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil))
+})
+
+// sources are what programs are built from, below the top of the repository. Results
+// that are written into the tree are no change of the code.
+var sources = []string{"*.go", "*.yaml", "*.json", "*.tmpl", "*.css", "*.js", "go.mod", "go.sum", ":(exclude)results"}
+
 func gitRevision(dir string) Revision {
 	none := Revision{Source: "none"}
 	git := func(args ...string) (string, bool) {
@@ -144,7 +180,8 @@ func gitRevision(dir string) Revision {
 	if !ok {
 		return none
 	}
-	gomod, err := os.ReadFile(filepath.Join(strings.TrimSpace(top), "go.mod"))
+	dir = strings.TrimSpace(top) // patterns are read from here
+	gomod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
 	if err != nil || !strings.HasPrefix(string(gomod), "module "+modulePath+"\n") {
 		return none
 	}
@@ -153,14 +190,24 @@ func gitRevision(dir string) Revision {
 		return none
 	}
 	r := Revision{Commit: strings.TrimSpace(commit), Source: "git"}
-	// Results that are written into the tree are no change of the code.
-	status, ok := git("status", "--porcelain", "--untracked-files=all", "--", "*.go", "*.yaml", "*.json", "go.mod", "go.sum", ":(exclude)results")
-	if ok && strings.TrimSpace(status) != "" {
-		r.Dirty = true
-		diff, _ := git("diff", "HEAD")
-		sum := sha256.Sum256([]byte(status + diff))
-		r.DiffHash = hex.EncodeToString(sum[:])
+	status, ok := git(append([]string{"status", "--porcelain", "--untracked-files=all", "--"}, sources...)...)
+	if !ok || strings.TrimSpace(status) == "" {
+		return r
 	}
+	r.Dirty = true
+	h := sha256.New()
+	diff, _ := git(append([]string{"diff", "HEAD", "--"}, sources...)...)
+	fmt.Fprintf(h, "%s%s", status, diff)
+	// The diff has nothing of files that git does not know yet.
+	untracked, _ := git(append([]string{"ls-files", "--others", "--exclude-standard", "-z", "--"}, sources...)...)
+	for _, name := range strings.Split(untracked, "\x00") {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if name != "" && err == nil {
+			fmt.Fprintf(h, "%d %s\n", len(data), name)
+			h.Write(data)
+		}
+	}
+	r.DiffHash = hex.EncodeToString(h.Sum(nil))
 	return r
 }
 

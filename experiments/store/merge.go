@@ -1,33 +1,86 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 )
 
 // MergeReport says what a merge did.
 type MergeReport struct {
 	// Added cells are new here, Same are equal (in the simulator: equal but for
 	// wall-clock times).
-	Added, Same []string
+	Added []string `json:"added"`
+	Same  []string `json:"same"`
 	// Conflicts are recorded in both with different outcomes. Neither is touched.
-	Conflicts []Conflict
+	Conflicts []Conflict `json:"conflicts"`
+	// SuitesDiffer says that the two were made from different suites; this store
+	// keeps its own.
+	SuitesDiffer bool `json:"suites_differ"`
 }
 
 // Conflict is a cell that two stores disagree on.
 type Conflict struct {
-	Cell, Here, There, Reason string
+	Cell   string `json:"cell"`
+	Here   string `json:"here"`
+	There  string `json:"there"`
+	Reason string `json:"reason"`
+}
+
+// mergeSuite takes over the suite of another store if this one has none, and says
+// whether they differ.
+func (s *Store) mergeSuite(from *Store) (differ bool, err error) {
+	theirs, err := from.ReadSuite()
+	if err != nil || theirs == nil {
+		return false, err
+	}
+	ours, err := s.ReadSuite()
+	switch {
+	case err != nil:
+		return false, err
+	case ours == nil:
+		return false, s.WriteSuite(theirs)
+	}
+	return !bytes.Equal(ours, theirs), nil
+}
+
+// IsStore reports whether a directory holds results of one suite.
+func IsStore(dir string) bool {
+	info, err := os.Stat(filepath.Join(dir, cellsDir))
+	return err == nil && info.IsDir()
+}
+
+// Below returns the names of the suites with results in a directory such as results/,
+// in ascending order. Links such as latest are left out.
+func Below(root string) ([]string, error) {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() && IsStore(filepath.Join(root, e.Name())) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
 }
 
 // Merge adds the cells of another store: the set union by cell id. It never
-// overwrites, and merging again changes nothing.
+// overwrites, and merging again changes nothing. A store without a suite takes over the
+// other's, so that it can be drawn.
 func (s *Store) Merge(from *Store) (*MergeReport, error) {
 	ids, err := from.ids()
 	if err != nil {
 		return nil, err
 	}
-	var rep MergeReport
+	rep := MergeReport{Added: []string{}, Same: []string{}, Conflicts: []Conflict{}}
+	if rep.SuitesDiffer, err = s.mergeSuite(from); err != nil {
+		return nil, err
+	}
 	for _, id := range ids {
 		there, err := from.Read(id)
 		if err != nil {

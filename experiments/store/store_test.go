@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -318,7 +319,57 @@ func TestDiscover(t *testing.T) {
 	defer func() { LinkedRevision = "" }()
 	r := discoverRevision("")
 	if r.Source == "ldflags" {
-		require.Equal(t, "0123456789+changes", r.String())
+		require.Equal(t, "0123456789+changes."+programHash()[:6], r.String(), "two builds with changes differ in the program")
+	}
+	LinkedRevision = ""
+	if r = discoverRevision(t.TempDir()); r.Source == "none" {
+		require.Equal(t, "unknown."+programHash()[:6], r.String())
+	}
+}
+
+// Changes are told apart wherever they are in the tree and whether git knows the file.
+func TestGitRevisionSeesEveryChange(t *testing.T) {
+	top := t.TempDir()
+	write := func(name, text string) {
+		p := filepath.Join(top, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(p), 0o755))
+		require.NoError(t, os.WriteFile(p, []byte(text), 0o644))
+	}
+	git := func(args ...string) {
+		c := exec.Command("git", append([]string{"-c", "user.name=x", "-c", "user.email=x@example.org"}, args...)...)
+		c.Dir = top
+		out, err := c.CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	write("go.mod", "module "+modulePath+"\n")
+	write("a/a.go", "package a\n")
+	write("b/b.go", "package b\n")
+	git("init", "-q")
+	git("add", "-A")
+	git("commit", "-q", "-m", "x")
+	sub := filepath.Join(top, "a")
+	clean := gitRevision(sub)
+	require.False(t, clean.Dirty)
+	require.NotEmpty(t, clean.Commit)
+	write("README.md", "text")
+	write("results/x.json", "{}")
+	require.Equal(t, clean, gitRevision(sub), "neither documentation nor results are code")
+
+	seen := []Revision{clean}
+	for _, change := range [][2]string{
+		{"b/b.go", "package b // elsewhere\n"},
+		{"b/b.go", "package b // elsewhere, again\n"},
+		{"c/new.go", "package c\n"},
+		{"c/new.go", "package c // changed\n"},
+	} {
+		write(change[0], change[1])
+		r := gitRevision(sub)
+		require.True(t, r.Dirty)
+		for _, old := range seen {
+			require.False(t, r.Same(old), "%v", change)
+		}
+		require.Equal(t, r, gitRevision(top), "wherever it is asked")
+		seen = append(seen, r)
 	}
 }
 
