@@ -103,7 +103,15 @@ func verdict(s *scenario.Scenario, r *result.Result) error {
 // Reproduce returns the one line that runs a scenario again, with the program that
 // ran it: the one that wrote m, or this one if m is nil.
 func Reproduce(s *scenario.Scenario, m *store.Manifest) string {
-	b, err := json.Marshal(s)
+	// Files are named so that they are found from anywhere.
+	named := *s
+	if f := s.TopologyFile; f != nil {
+		named.Topology = f.From
+	}
+	if f := s.CostsFile; f != nil {
+		named.Costs = f.From
+	}
+	b, err := json.Marshal(&named)
 	if err != nil {
 		return err.Error()
 	}

@@ -1,8 +1,11 @@
 package lab
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,6 +51,12 @@ type opened struct {
 	store   *store.Store
 	cells   []*suite.Cell
 	env     *store.Environment
+	// ids are the cells that the store has on record as those of the suite; nil
+	// where it has none.
+	ids []string
+	// unknown is why this program cannot expand a recorded suite; what was recorded
+	// can be drawn all the same.
+	unknown error
 }
 
 // openSuite reads a suite and opens its store; the directory is made only when the
@@ -297,7 +306,7 @@ func SweepStatus(w IO, o SweepOptions) error {
 	x, err := openSuite(o)
 	if err != nil {
 		named, e := recorded(filepath.Join(o.Results, o.Suite))
-		if e != nil || o.Profile != "" || strings.ContainsAny(o.Suite, `/\.`) {
+		if e != nil || named.unknown != nil || o.Profile != "" || strings.ContainsAny(o.Suite, `/\.`) {
 			return err
 		}
 		x = named
@@ -478,11 +487,15 @@ func recorded(path string) (*opened, error) {
 		return nil, exit.Errorf(exit.Usage, "%s holds no suite.resolved.yaml; give the directory of a suite, for example results/quickstart", path)
 	}
 	x := &opened{catalog: run.Catalog(), store: st, env: store.Discover("")}
-	if x.suite, err = suite.Parse(filepath.Join(st.Dir, "suite.resolved.yaml"), data, ""); err != nil {
+	x.catalog.Files, x.ids = data.Files, data.Cells
+	if x.suite, err = suite.Parse(filepath.Join(st.Dir, "suite.resolved.yaml"), data.Text, ""); err != nil {
 		return nil, err
 	}
-	x.cells, err = x.suite.Expand(x.catalog)
-	return x, err
+	if x.cells, err = x.suite.Expand(x.catalog); err != nil && x.ids == nil {
+		return nil, err
+	}
+	x.unknown = err
+	return x, nil
 }
 
 // groups reads the recorded cells that belong to the suite.
@@ -491,7 +504,12 @@ func (x *opened) groups() ([]*store.Record, []*stats.Group, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	// A later version of the program may expand the suite to other cells; the results
+	// are those of the cells that were run.
 	mine := make(map[string]bool, len(x.cells))
+	for _, id := range x.ids {
+		mine[id] = true
+	}
 	search := false
 	for _, c := range x.cells {
 		mine[c.ID] = true
@@ -536,6 +554,11 @@ func draw(x *opened, o DrawOptions) ([]*figure.Rendered, []string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, nil, err
 	}
+	for _, r := range rendered {
+		if err := keepsData(dir, r); err != nil {
+			return nil, nil, err
+		}
+	}
 	var written []string
 	for _, r := range rendered {
 		names, err := r.Write(dir, store.Replace)
@@ -545,6 +568,26 @@ func draw(x *opened, o DrawOptions) ([]*figure.Rendered, []string, error) {
 		written = append(written, names...)
 	}
 	return rendered, written, nil
+}
+
+// keepsData refuses to replace a figure that shows something by one that shows nothing.
+func keepsData(dir string, r *figure.Rendered) error {
+	path := filepath.Join(dir, r.Figure.Name+".csv")
+	old, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	table, err := r.CSV()
+	if err != nil {
+		return err
+	}
+	if bytes.Count(table, []byte("\n")) <= 1 && bytes.Count(old, []byte("\n")) > 1 {
+		return exit.Errorf(exit.Usage, "no result belongs to figure %s any more, and %s shows some; remove or rename that figure's files to draw it empty", r.Figure.Name, path)
+	}
+	return nil
 }
 
 // stale counts the records of other code than this program.
@@ -624,6 +667,9 @@ func Report(w IO, path, out string, noJS bool) error {
 	x, err := recorded(path)
 	if err != nil {
 		return err
+	}
+	if x.unknown != nil { // then nobody knows what is missing
+		return x.unknown
 	}
 	own := filepath.Join(x.store.Dir, "report.html")
 	if out == "" || same(out, own) {

@@ -14,7 +14,9 @@ import (
 
 	"github.com/edgebft/edgebft/experiments/exit"
 	"github.com/edgebft/edgebft/experiments/result"
+	"github.com/edgebft/edgebft/experiments/run"
 	"github.com/edgebft/edgebft/experiments/store"
+	"github.com/edgebft/edgebft/netsim/profile"
 )
 
 // tiny is a suite of one short cell.
@@ -212,4 +214,77 @@ func TestMergedResultsAreWhole(t *testing.T) {
 	out.Reset()
 	require.Equal(t, exit.Invalid, exit.Code(SweepMerge(w, filepath.Join(both, "tiny"), []string{st.Dir})))
 	require.Contains(t, out.String(), "states ok and failed")
+}
+
+// Results can be drawn and replayed when the files that the suite names have changed or
+// are gone, and no figure loses its points.
+func TestResultsOutliveTheirFiles(t *testing.T) {
+	dir, o := inRoom(t, "edge.yaml", strings.Replace(tiny, "{protocol", "{costs: ./pi.yaml, protocol", 1))
+	pi, err := profile.Load("pi4")
+	require.NoError(t, err)
+	costs := filepath.Join(dir, "pi.yaml")
+	require.NoError(t, os.WriteFile(costs, pi.Encode(), 0o644))
+	w, out := capture()
+	require.NoError(t, Sweep(context.Background(), w, o))
+	results := filepath.Join(o.Results, "tiny")
+	cells, err := filepath.Glob(filepath.Join(results, "cells", "*"))
+	require.NoError(t, err)
+	figure := filepath.Join(results, "figures", "tput-latency.csv")
+	drawn, err := os.ReadFile(figure)
+	require.NoError(t, err)
+	a53, err := profile.Load("a53")
+	require.NoError(t, err)
+	for _, change := range []func(){
+		func() {},
+		func() { require.NoError(t, os.WriteFile(costs, a53.Encode(), 0o644)) },
+		func() { require.NoError(t, os.Remove(costs)) },
+	} {
+		change()
+		require.NoError(t, Plot(w, DrawOptions{Store: results}))
+		again, err := os.ReadFile(figure)
+		require.NoError(t, err)
+		require.Equal(t, string(drawn), string(again))
+		require.NoError(t, Report(w, results, "", false))
+		out.Reset()
+		require.NoError(t, Replay(context.Background(), w, cells[0]))
+		require.Contains(t, out.String(), "same trace")
+	}
+	// A version whose defaults lead to other cells draws what was recorded.
+	x, err := recorded(results)
+	require.NoError(t, err)
+	x.cells[0].ID = "000000000000"
+	records, _, err := x.groups()
+	require.NoError(t, err)
+	require.Len(t, records, 1)
+	// So does one that knows some name of it no more.
+	suite := filepath.Join(results, "suite.resolved.yaml")
+	text, err := os.ReadFile(suite)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(suite, []byte(strings.Replace(string(text), "protocol: pbft", "protocol: gone", 1)), 0o644))
+	require.NoError(t, Plot(w, DrawOptions{Store: results}))
+	require.Equal(t, exit.Usage, exit.Code(Report(w, results, "", false)))
+	require.NoError(t, os.WriteFile(suite, text, 0o644))
+	// Without any result the figure stays.
+	require.NoError(t, os.Rename(cells[0], filepath.Join(dir, "away")))
+	require.Equal(t, exit.Usage, exit.Code(Plot(w, DrawOptions{Store: results})))
+	again, err := os.ReadFile(figure)
+	require.NoError(t, err)
+	require.Equal(t, string(drawn), string(again))
+}
+
+// The line that reproduces a run finds its files from any directory.
+func TestReproduceNamesFilesForGood(t *testing.T) {
+	dir := t.TempDir()
+	pi, err := profile.Load("pi4")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "pi.yaml"), pi.Encode(), 0o644))
+	file := filepath.Join(dir, "s.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("{protocol: pbft, costs: ./pi.yaml}"), 0o644))
+	s, err := loadScenario(run.Catalog(), file, nil)
+	require.NoError(t, err)
+	_, line, _ := strings.Cut(Reproduce(s, nil), "'")
+	text, _, _ := strings.Cut(line, "'")
+	back, err := loadScenario(run.Catalog(), text, nil)
+	require.NoError(t, err)
+	require.Equal(t, s.ID(), back.ID())
 }

@@ -1,8 +1,6 @@
 package scenario
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -39,6 +37,9 @@ type Catalog struct {
 	Apps    []App
 	// Topologies and Profiles are the embedded ones.
 	Topologies, Profiles []string
+	// Files are read instead of those on disk, by the names that scenarios have for
+	// them: what a recorded scenario ran with.
+	Files map[string]*File
 	// Topology and Profile parse a file that a scenario names; nil lets every
 	// content pass.
 	Topology, Profile func(path string, data []byte) error
@@ -351,14 +352,14 @@ func (s *Scenario) resolveNetwork(c *Catalog) error {
 	if s.Costs == "" {
 		s.Costs = orElse(c.DefaultCosts, "none")
 	}
-	if s.TopologyFile, err = s.resolveName("topology", s.Topology, c.Topologies, c.Topology); err != nil {
+	if s.TopologyFile, err = s.resolveName(c, "topology", s.Topology, c.Topologies, c.Topology); err != nil {
 		return err
 	}
 	profiles := c.Profiles
 	if profiles != nil {
 		profiles = append([]string{"none"}, profiles...)
 	}
-	if s.CostsFile, err = s.resolveName("costs", s.Costs, profiles, c.Profile); err != nil {
+	if s.CostsFile, err = s.resolveName(c, "costs", s.Costs, profiles, c.Profile); err != nil {
 		return err
 	}
 	for _, l := range []struct {
@@ -386,12 +387,15 @@ func orElse(s, other string) string {
 }
 
 // resolveName checks an embedded name, or reads a file.
-func (s *Scenario) resolveName(key, name string, known []string, parse func(string, []byte) error) (*File, error) {
+func (s *Scenario) resolveName(c *Catalog, key, name string, known []string, parse func(string, []byte) error) (*File, error) {
 	if !strings.ContainsAny(name, `/\`) && !strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, ".yml") {
 		if known != nil && !contains(known, name) {
 			return nil, s.doc.Errorf(key, "unknown name %q%s; a file is written with its path, ./name.yaml", name, strict.Suggest(name, known))
 		}
 		return nil, nil
+	}
+	if f := c.Files[name]; f != nil {
+		return f, nil
 	}
 	path := name
 	if s.doc != nil && !filepath.IsAbs(name) {
@@ -416,8 +420,7 @@ func (s *Scenario) resolveName(key, name string, known []string, parse func(stri
 			return nil, s.doc.Errorf(key, "%v", err)
 		}
 	}
-	sum := sha256.Sum256(data)
-	return &File{Path: name, SHA256: hex.EncodeToString(sum[:]), Data: data}, nil
+	return NewFile(name, path, data), nil
 }
 
 func exists(path string) bool {

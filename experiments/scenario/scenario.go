@@ -1,6 +1,9 @@
 package scenario
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"path/filepath"
 	"time"
 
 	"github.com/edgebft/edgebft/experiments/strict"
@@ -170,7 +173,18 @@ type Adversary struct {
 type File struct {
 	// Path as written, SHA256 of the content in hex.
 	Path, SHA256 string
-	Data         []byte
+	// From is where the content was read, as an absolute path.
+	From string
+	Data []byte
+}
+
+// NewFile returns a file with its hash. from is made absolute.
+func NewFile(path, from string, data []byte) *File {
+	sum := sha256.Sum256(data)
+	if abs, err := filepath.Abs(from); err == nil {
+		from = abs
+	}
+	return &File{Path: path, From: from, SHA256: hex.EncodeToString(sum[:]), Data: data}
 }
 
 // Default returns a scenario with every default that does not depend on others.

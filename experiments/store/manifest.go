@@ -41,7 +41,16 @@ type Manifest struct {
 	Host       Host            `json:"host"`
 	Emulation  string          `json:"link_emulation"`
 	Scenario   json.RawMessage `json:"scenario"`
+
+	// inputs are the files that the scenario names.
+	inputs map[string]*scenario.File
 }
+
+// Names of the files that a cell ran with, where its scenario names any.
+const (
+	TopologyInput = "inputs/topology.yaml"
+	CostsInput    = "inputs/costs.yaml"
+)
 
 // Axis is one coordinate of a cell in the matrix of its suite.
 type Axis = scenario.Axis
@@ -60,6 +69,7 @@ func NewManifest(s *scenario.Scenario, suite string, axes []Axis, env *Environme
 	if s.Mode != scenario.Sim {
 		m.Emulation = "userspace"
 	}
+	m.inputs = map[string]*scenario.File{TopologyInput: s.TopologyFile, CostsInput: s.CostsFile}
 	if m.Axes == nil {
 		m.Axes = []Axis{}
 	}

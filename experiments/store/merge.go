@@ -1,12 +1,12 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 )
 
 // MergeReport says what a merge did.
@@ -42,9 +42,18 @@ func (s *Store) mergeSuite(from *Store) (differ bool, err error) {
 	case err != nil:
 		return false, err
 	case ours == nil:
-		return false, s.WriteSuite(theirs)
+		return false, s.WriteSuite(*theirs)
 	}
-	return !bytes.Equal(ours, theirs), nil
+	return !reflect.DeepEqual(contents(ours), contents(theirs)), nil
+}
+
+// contents is what counts of a suite, wherever it was read.
+func contents(x *Suite) (out suiteInputs) {
+	out.Files, out.Cells = map[string]string{suiteFile: string(x.Text)}, x.Cells
+	for name, f := range x.Files {
+		out.Files[name] = string(f.Data)
+	}
+	return out
 }
 
 // IsStore reports whether a directory holds results of one suite.

@@ -67,14 +67,27 @@ func (r *Record) Latency() ([]result.Interval, error) {
 	return decodeFile(r, HLogFile, result.ReadLog)
 }
 
-// Scenario returns the resolved scenario that ran, resolved again.
+// Scenario returns the resolved scenario that ran, resolved again with the files that
+// it ran with.
 func (r *Record) Scenario(c *scenario.Catalog) (*scenario.Scenario, error) {
 	file := filepath.Join(r.Dir, ManifestFile)
 	s, err := scenario.Parse(file, r.Manifest.Scenario)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Resolve(c); err != nil {
+	with := *c
+	with.Files = map[string]*scenario.File{}
+	for input, name := range map[string]string{TopologyInput: s.Topology, CostsInput: s.Costs} {
+		if !r.Has(input) {
+			continue
+		}
+		data, err := r.Read(input)
+		if err != nil {
+			return nil, err
+		}
+		with.Files[name] = scenario.NewFile(name, filepath.Join(r.Dir, input), data)
+	}
+	if err := s.Resolve(&with); err != nil {
 		return nil, err
 	}
 	if h := s.Hash(); h != r.Manifest.ConfigHash {

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/edgebft/edgebft/experiments/result"
+	"github.com/edgebft/edgebft/experiments/scenario"
 )
 
 // Names of files in a cell.
@@ -141,6 +144,15 @@ func (s *Store) Begin(m *Manifest) (*Pending, error) {
 	}
 	if err := p.write(ManifestFile, m.encode()); err != nil {
 		return nil, err
+	}
+	// What ran is kept with what came of it: the files may change.
+	for name, f := range m.inputs {
+		if f == nil {
+			continue
+		}
+		if err := p.write(name, f.Data); err != nil {
+			return nil, err
+		}
 	}
 	return p, nil
 }
@@ -431,29 +443,96 @@ func (s *Store) RemoveDead() (int, error) {
 	return removed, nil
 }
 
-// WriteSuite records the resolved suite. An earlier version that differs is
-// moved to superseded.
-func (s *Store) WriteSuite(data []byte) error {
-	path := filepath.Join(s.Dir, "suite.resolved.yaml")
-	old, err := os.ReadFile(path)
-	if err == nil && string(old) == string(data) {
-		return nil
+// Suite is what a store keeps of the suite that it was made from.
+type Suite struct {
+	// Text is the resolved suite file.
+	Text []byte
+	// Files are those that its scenarios name.
+	Files map[string]*scenario.File
+	// Cells are the ids of its cells and searches, nil in records of old versions.
+	// They say which results are of this suite also when a later version of the
+	// program expands it to other cells.
+	Cells []string
+}
+
+// suiteInputs is the form of the rest of a Suite on disk.
+type suiteInputs struct {
+	Schema int               `json:"schema"`
+	Files  map[string]string `json:"files"`
+	Cells  []string          `json:"cells"`
+}
+
+// Names of the files that hold a Suite.
+const (
+	suiteFile  = "suite.resolved.yaml"
+	inputsFile = "suite.inputs.json"
+)
+
+// WriteSuite records the suite. An earlier version that differs is moved to superseded.
+func (s *Store) WriteSuite(x Suite) error {
+	in := suiteInputs{Schema: 1, Files: map[string]string{}, Cells: x.Cells}
+	for name, f := range x.Files {
+		in.Files[name] = string(f.Data)
 	}
-	if err == nil {
-		if err := s.supersede(path, "suite.resolved.yaml"); err != nil {
+	b, err := json.MarshalIndent(in, "", " ")
+	if err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name string
+		data []byte
+	}{{inputsFile, append(b, '\n')}, {suiteFile, x.Text}} {
+		path := filepath.Join(s.Dir, f.name)
+		old, err := os.ReadFile(path)
+		if err == nil && bytes.Equal(old, f.data) {
+			continue
+		}
+		if err == nil {
+			if err := s.supersede(path, f.name); err != nil {
+				return err
+			}
+		}
+		if err := Replace(path, f.data); err != nil {
 			return err
 		}
 	}
-	return Replace(path, data)
+	return nil
 }
 
-// ReadSuite returns the resolved suite; nil if none is recorded.
-func (s *Store) ReadSuite() ([]byte, error) {
-	data, err := os.ReadFile(filepath.Join(s.Dir, "suite.resolved.yaml"))
+// ReadSuite returns the recorded suite; nil if there is none.
+func (s *Store) ReadSuite() (*Suite, error) {
+	var x Suite
+	var err error
+	x.Text, err = os.ReadFile(filepath.Join(s.Dir, suiteFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	return data, err
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(s.Dir, inputsFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &x, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var in suiteInputs
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	err = d.Decode(&in)
+	if err == nil && in.Schema != 1 {
+		err = fmt.Errorf("schema %d is not known; this program reads 1", in.Schema)
+	}
+	if err != nil {
+		return nil, &CorruptError{File: path, Reason: err.Error(), Fix: "move it away; the next sweep of the suite writes it again"}
+	}
+	x.Files, x.Cells = make(map[string]*scenario.File, len(in.Files)), in.Cells
+	for name, text := range in.Files {
+		x.Files[name] = scenario.NewFile(name, path, []byte(text))
+	}
+	return &x, nil
 }
 
 // Replace writes a derived file (index, figure, report) so that readers see the

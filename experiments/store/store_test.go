@@ -282,13 +282,26 @@ func TestMergeIsUnionCommutativeAndIdempotent(t *testing.T) {
 
 func TestSuiteFileAndLatest(t *testing.T) {
 	st := open(t)
-	require.NoError(t, st.WriteSuite([]byte("a")))
-	require.NoError(t, st.WriteSuite([]byte("a")))
+	x, err := st.ReadSuite()
+	require.NoError(t, err)
+	require.Nil(t, x)
+	files := map[string]*scenario.File{"pi.yaml": scenario.NewFile("pi.yaml", "pi.yaml", []byte("x"))}
+	require.NoError(t, st.WriteSuite(Suite{Text: []byte("a"), Files: files, Cells: []string{"1"}}))
+	require.NoError(t, st.WriteSuite(Suite{Text: []byte("a"), Files: files, Cells: []string{"1"}}))
 	require.NoFileExists(t, filepath.Join(st.Dir, "superseded"))
-	require.NoError(t, st.WriteSuite([]byte("b")))
+	x, err = st.ReadSuite()
+	require.NoError(t, err)
+	require.Equal(t, "a", string(x.Text))
+	require.Equal(t, "x", string(x.Files["pi.yaml"].Data))
+	require.Equal(t, []string{"1"}, x.Cells)
+	require.NoError(t, st.WriteSuite(Suite{Text: []byte("b"), Files: files, Cells: []string{"1"}}))
 	old, err := os.ReadDir(filepath.Join(st.Dir, "superseded"))
 	require.NoError(t, err)
 	require.Len(t, old, 1)
+	require.NoError(t, os.WriteFile(filepath.Join(st.Dir, inputsFile), []byte("{"), 0o644))
+	var damaged *CorruptError
+	_, err = st.ReadSuite()
+	require.ErrorAs(t, err, &damaged)
 	require.NoError(t, st.MarkLatest())
 	require.NoError(t, st.MarkLatest())
 	l, err := OpenExisting(filepath.Join(filepath.Dir(st.Dir), "latest"))
@@ -373,48 +386,39 @@ func TestGitRevisionSeesEveryChange(t *testing.T) {
 	}
 }
 
-func TestScenarioMustStillHashTheSame(t *testing.T) {
+// A recorded scenario runs with the files that it ran with, whatever became of them.
+func TestFilesAreKeptWithTheCell(t *testing.T) {
 	st := open(t)
-	dir := t.TempDir()
-	file := filepath.Join(dir, "costs.yaml")
+	file := filepath.Join(t.TempDir(), "costs.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("a"), 0o644))
 	s := cell(t, "protocol: alpha, costs: "+file)
 	require.NoError(t, record(t, st, s, false))
 	r, err := st.Read(s.ID())
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file, []byte("b"), 0o644))
+	back, err := r.Scenario(testrun.Catalog())
+	require.NoError(t, err)
+	require.Equal(t, "a", string(back.CostsFile.Data))
+	require.Equal(t, filepath.Join(r.Dir, "inputs", "costs.yaml"), back.CostsFile.From)
+	require.NoError(t, os.Remove(file))
+	_, err = r.Scenario(testrun.Catalog())
+	require.NoError(t, err)
+
+	// A record without them is told from one that still means the same.
+	require.NoError(t, os.WriteFile(file, []byte("a"), 0o644))
+	old := open(t)
+	m := NewManifest(s, "suite", nil, env)
+	m.inputs = nil
+	p, err := old.Begin(m)
+	require.NoError(t, err)
+	require.NoError(t, p.Commit(nil, result.Failed, "", false))
+	r, err = old.Read(s.ID())
+	require.NoError(t, err)
+	_, err = r.Scenario(testrun.Catalog())
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, []byte("b"), 0o644))
 	_, err = r.Scenario(testrun.Catalog())
 	var damaged *CorruptError
 	require.True(t, errors.As(err, &damaged))
 	require.ErrorContains(t, err, "a file it names, a default or an option has changed")
-}
-
-// Two processes may run one cell: the first to commit wins, also where both looked
-// before either had moved its directory.
-func TestTheSecondToCommitGivesWay(t *testing.T) {
-	st, s := open(t), cell(t, "protocol: alpha")
-	p, err := st.Begin(NewManifest(s, "suite", nil, env))
-	require.NoError(t, err)
-	q, err := st.Begin(NewManifest(s, "suite", nil, env))
-	require.NoError(t, err)
-	out, err := testrun.Run(context.Background(), s)
-	require.NoError(t, err)
-	require.NoError(t, p.Commit(out, result.OK, "", false))
-	require.NoError(t, q.writeOutcome(out))
-	require.NoError(t, seal(q.Dir()))
-	require.ErrorIs(t, q.place(), ErrExists)
-	require.NoDirExists(t, q.Dir())
-	_, err = st.Read(s.ID())
-	require.NoError(t, err)
-}
-
-func TestAStoreThatIsOnlyLookedAtIsNotMade(t *testing.T) {
-	st := At(filepath.Join(t.TempDir(), "suite"))
-	c, err := st.Status("0123456789ab", "", env.Revision)
-	require.NoError(t, err)
-	require.Equal(t, Missing, c.Status)
-	left, err := st.Leftovers()
-	require.NoError(t, err)
-	require.Empty(t, left)
-	require.NoDirExists(t, st.Dir)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/anacrolix/chansync"
 	"github.com/edgebft/edgebft/experiments/exit"
 	"github.com/edgebft/edgebft/experiments/result"
+	"github.com/edgebft/edgebft/experiments/scenario"
 	"github.com/edgebft/edgebft/experiments/stats"
 	"github.com/edgebft/edgebft/experiments/store"
 	"github.com/edgebft/edgebft/experiments/strict"
@@ -194,7 +195,7 @@ func Sweep(ctx context.Context, cfg Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := cfg.Store.WriteSuite(resolved); err != nil {
+	if err := cfg.Store.WriteSuite(recorded(resolved, cfg.Cells)); err != nil {
 		return nil, err
 	}
 	rep := &Report{}
@@ -266,6 +267,21 @@ func Sweep(ctx context.Context, cfg Config) (*Report, error) {
 		rep.Claims, rep.Breaches, err = stats.Evaluate(cfg.Suite, rep.Groups)
 	}
 	return rep, err
+}
+
+// recorded is what the store keeps of a suite.
+func recorded(text []byte, cells []*suite.Cell) store.Suite {
+	x := store.Suite{Text: text, Files: map[string]*scenario.File{}}
+	for _, c := range cells {
+		x.Cells = append(x.Cells, c.ID)
+		for _, f := range []*scenario.File{c.Scenario.TopologyFile, c.Scenario.CostsFile} {
+			if f != nil {
+				x.Files[f.Path] = f
+			}
+		}
+	}
+	sort.Strings(x.Cells)
+	return x
 }
 
 // searchWork is how much longer a search takes than one of its probes.
