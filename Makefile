@@ -47,7 +47,7 @@ check: ## 10,000 random schedules of PBFT
 	$(GO) run ./cmd/edgebft check --protocol pbft --seeds 10000
 
 verify: ## what must hold before a change is sent
-	.ci/run format vet staticcheck lint generate race
+	.ci/run tidy format vet staticcheck lint generate test race
 
 ci: ## everything that continuous integration runs
 	.ci/run

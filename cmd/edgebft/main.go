@@ -56,7 +56,7 @@ func command() *cobra.Command {
 	c := new(common)
 	root := &cobra.Command{
 		Use: "edgebft", Short: "BFT consensus research framework and simulator for the edge",
-		SilenceUsage: true, SilenceErrors: true,
+		Long: "BFT consensus research framework and simulator for the edge.\n\nExit codes:\n" + exitCodes(), SilenceUsage: true, SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
@@ -74,6 +74,15 @@ func command() *cobra.Command {
 		wrapArgs(sub)
 	}
 	return root
+}
+
+// exitCodes lists what the program ends with.
+func exitCodes() string {
+	var b strings.Builder
+	for _, m := range exit.Meanings() {
+		fmt.Fprintf(&b, "  %3d  %s\n", m.Code, m.Text)
+	}
+	return b.String()
 }
 
 // wrapArgs makes cobra's complaints about arguments usage errors.

@@ -36,6 +36,29 @@ const (
 	Interrupted = 130
 )
 
+// Meaning says what a code means to a user.
+type Meaning struct {
+	Code int
+	// Text is one line, Retry says whether running the same again can help.
+	Text, Retry string
+}
+
+// Meanings returns the codes in ascending order. It is the one table of them: the
+// command prints it, and a test compares the README with it.
+func Meanings() []Meaning {
+	return []Meaning{
+		{OK, "all checks passed", "-"},
+		{Infrastructure, "disk, network or host failed", "yes"},
+		{Usage, "bad command line, file or record", "no"},
+		{Safety, "a safety invariant was violated; the line that reproduces it is printed", "no"},
+		{Liveness, "no progress, or a claim or threshold of a suite failed", "no"},
+		{Invalid, "the measurement is not valid: generator overloaded, replay diverged, merge in conflict", "a few times"},
+		{Incomplete, "cells of a suite are missing or failed", "yes"},
+		{Undecided, "a checker ran out of its budget", "with a larger budget"},
+		{Interrupted, "interrupted; the same command goes on where it stopped", "yes"},
+	}
+}
+
 // Coder is implemented by errors that know their exit code.
 type Coder interface {
 	error

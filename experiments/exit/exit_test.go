@@ -44,3 +44,14 @@ func TestWorstFollowsTheDocumentedOrder(t *testing.T) {
 		require.Equal(t, c.want, Worst(c.codes), "%v", c.codes)
 	}
 }
+
+func TestMeaningsAreComplete(t *testing.T) {
+	last := -1
+	for _, m := range Meanings() {
+		require.Greater(t, m.Code, last)
+		require.NotEmpty(t, m.Text)
+		require.NotEmpty(t, m.Retry)
+		last = m.Code
+	}
+	require.Len(t, Meanings(), 9)
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/edgebft/edgebft/experiments/result"
 	"github.com/edgebft/edgebft/experiments/run"
 	"github.com/edgebft/edgebft/experiments/scenario"
+	"github.com/edgebft/edgebft/experiments/stats"
 	"github.com/edgebft/edgebft/experiments/store"
 	"github.com/edgebft/edgebft/experiments/sweep"
 )
@@ -81,6 +82,7 @@ func Sim(ctx context.Context, w IO, o SimOptions) error {
 	if err != nil {
 		return err
 	}
+	stats.Judge(out, stats.DefaultGates)
 	if err := printResult(w, out.Result); err != nil {
 		return err
 	}
