@@ -31,6 +31,9 @@ func New(s Spec, env Env) (*Workload, error) {
 			return nil, fmt.Errorf("workload %s: process %d has %d clients; it needs 1 or more", s.App, i, n)
 		}
 	}
+	if s.Arrivals.Kind == arrival.MMPP && s.Arrivals.Background == 0 {
+		s.Arrivals.Background = env.Seed*2 + 1
+	}
 	allowed := max(env.Outstanding, 1)
 	w := &Workload{App: app, Outstanding: max(s.Outstanding, 1)}
 	if s.Outstanding == 0 && s.Kind == Open {
@@ -49,7 +52,7 @@ func New(s Spec, env Env) (*Workload, error) {
 	case s.App == "kv":
 		err = w.kv(&s, &env)
 	default:
-		err = w.micro(&s, &env, options)
+		err = w.micro(&s, &env)
 	}
 	if err != nil {
 		return nil, err
@@ -78,13 +81,24 @@ func (s *Spec) newLoad(g func(protocols.LoadEnv, int) load.Generator, unsent uin
 	return load.NewClosed(load.ClosedConfig{Config: c, Think: s.Think, Exponential: s.ThinkExponential, Ramp: s.Ramp})
 }
 
-func (w *Workload) micro(s *Spec, env *Env, o protocols.Options) error {
-	cfg := micro.Config{ReplyBytes: s.ReplyBytes, Work: o.Int("work")}
+// firstUser is the number of the first user of a process: users count through all
+// processes.
+func (w *Workload) firstUser(env *Env, process int) int {
+	n := 0
+	for _, clients := range env.Clients[:process] {
+		n += clients * w.Outstanding
+	}
+	return n
+}
+
+func (w *Workload) micro(s *Spec, env *Env) error {
+	cfg := micro.Config{ReplyBytes: s.ReplyBytes}
 	w.NewApplication = func() protocols.Application { return micro.New(cfg) }
-	return w.addLoads(s, env, 0, func(int) func(protocols.LoadEnv, int) load.Generator {
+	return w.addLoads(s, env, 0, func(process int) func(protocols.LoadEnv, int) load.Generator {
+		first := w.firstUser(env, process)
 		return func(le protocols.LoadEnv, users int) load.Generator {
 			s1, s2 := le.Stream("micro")
-			g, err := micro.NewGenerator(s.RequestBytes, users, s1, s2)
+			g, err := micro.NewGenerator(s.RequestBytes, first, users, s1, s2)
 			if err != nil {
 				panic("workloads: checked description: " + err.Error())
 			}
@@ -105,10 +119,11 @@ func (w *Workload) kv(s *Spec, env *Env) error {
 	}
 	keys := s.Keys
 	w.NewApplication = func() protocols.Application { return kv.New(keys) }
-	return w.addLoads(s, env, uint8(len(kv.Classes())), func(int) func(protocols.LoadEnv, int) load.Generator {
+	return w.addLoads(s, env, uint8(len(kv.Classes())), func(process int) func(protocols.LoadEnv, int) load.Generator {
+		first := w.firstUser(env, process)
 		return func(le protocols.LoadEnv, users int) load.Generator {
 			s1, s2 := le.Stream("kv")
-			g, err := kv.NewGenerator(m, keys, users, zipf.Key, s1, s2)
+			g, err := kv.NewGenerator(m, keys, first, users, zipf.Key, s1, s2)
 			if err != nil {
 				panic("workloads: checked description: " + err.Error())
 			}

@@ -112,6 +112,9 @@ type Env struct {
 	// deployment elsewhere. Ledger time counts from it, or from one epoch before it if
 	// there are services under vote. All hosts must agree on it.
 	Origin protocols.Time
+	// Seed of the run: what the loads of all processes have in common is drawn from
+	// it.
+	Seed uint64
 	// ReplicaSeed returns the seed of a replica's application key; nil derives
 	// well-known ones.
 	ReplicaSeed func(replica int) [32]byte
@@ -204,7 +207,6 @@ func makeApps() []App {
 	list := []App{
 		{
 			Name: "micro", Doc: "no operation, requests and replies of chosen sizes (W12)", Classes: []string{"op"},
-			Options: []protocols.Option{{Name: "work", Kind: protocols.OptionInt, Max: micro.MaxWork, Doc: "SHA-256 compressions that an operation costs"}},
 		},
 		{
 			Name: "kv", Doc: "registers with get, put and compare-and-swap; linearizability can be judged",

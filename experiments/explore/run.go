@@ -245,7 +245,7 @@ func (x *simulation) pool(first protocols.NodeID, count int) error {
 	if err != nil {
 		return err
 	}
-	p := &pacer{think: x.s.Workload.Think.Std(), until: protocols.Time(x.s.Window.Total()), generator: x.generator, done: func() {}}
+	p := &pacer{think: x.s.Workload.Think.Std(), until: protocols.Time(x.s.Window.Total()), generator: x.generator(int(first - protocols.FirstClient)), done: func() {}}
 	if x.lies[first] == nil { // nobody waits for a Byzantine client
 		x.pending++
 		p.done = func() { x.pending-- }
@@ -263,23 +263,26 @@ func (x *simulation) pool(first protocols.NodeID, count int) error {
 	})
 }
 
-// generator makes the operations of a process of clients.
-func (x *simulation) generator(env protocols.LoadEnv, clients int) (load.Generator, error) {
-	a, b := env.Stream("operations")
-	w := &x.s.Workload
-	var g load.Generator
-	var err error
-	if w.App == "kv" {
-		g, err = kv.NewGenerator(kv.Mix{Get: 2, Put: 2, CAS: 1}, w.Keys, clients, func(u uint64) int { return int(u % uint64(w.Keys)) }, a, b)
-	} else {
-		g, err = micro.NewGenerator(int(w.RequestBytes), clients, a, b)
+// generator makes the operations of a process of clients, the first of which has
+// this number among all.
+func (x *simulation) generator(first int) func(protocols.LoadEnv, int) (load.Generator, error) {
+	return func(env protocols.LoadEnv, clients int) (load.Generator, error) {
+		a, b := env.Stream("operations")
+		w := &x.s.Workload
+		var g load.Generator
+		var err error
+		if w.App == "kv" {
+			g, err = kv.NewGenerator(kv.Mix{Get: 2, Put: 2, CAS: 1}, w.Keys, first, clients, func(u uint64) int { return int(u % uint64(w.Keys)) }, a, b)
+		} else {
+			g, err = micro.NewGenerator(int(w.RequestBytes), first, clients, a, b)
+		}
+		if err != nil {
+			x.err = err
+			x.sim.Stop("no generator")
+			return nil, err
+		}
+		return g, nil
 	}
-	if err != nil {
-		x.err = err
-		x.sim.Stop("no generator")
-		return nil, err
-	}
-	return g, nil
 }
 
 // run lets the faults play, calms the network and waits for the answers.

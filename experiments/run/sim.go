@@ -263,7 +263,7 @@ func (x *run) workload(scheme protocols.AppScheme, counts []int) error {
 	var err error
 	x.load, err = workloads.New(specOf(x.s), workloads.Env{
 		Scheme: scheme, Chain: chain, N: x.s.N, F: x.s.F, Minimum: x.entry.FaultModel == protocols.CrossFault,
-		Clients: counts, Outstanding: x.entry.Outstanding, Collector: protocols.Group{x.collectorID()},
+		Clients: counts, Outstanding: x.entry.Outstanding, Collector: protocols.Group{x.collectorID()}, Seed: uint64(x.s.Seed),
 	})
 	if err != nil {
 		return err

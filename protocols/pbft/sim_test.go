@@ -113,7 +113,7 @@ func newWorld(t testing.TB, s setup) *world {
 		w.loads = append(w.loads, l)
 		closed, err := load.NewClosed(load.ClosedConfig{Config: load.Config{Generator: func(env protocols.LoadEnv, users int) load.Generator {
 			a, b := env.Stream("operations")
-			g, err := micro.NewGenerator(16, users, a, b)
+			g, err := micro.NewGenerator(16, i, users, a, b)
 			require.NoError(t, err)
 			l.inner, l.left = g, []int{s.perClient}
 			return l

@@ -146,7 +146,7 @@ func TestAligned(t *testing.T) {
 		require.Equal(t, time.Duration(i/50), at/time.Second)
 		require.Less(t, at%time.Second, 100*time.Millisecond)
 	}
-	p = build(t, "aligned:period=1s,start=250ms", 7*PerSecond) // no jitter, devices from the rate
+	p = build(t, "aligned:period=1s,start=250ms,jitter=0s", 7*PerSecond) // no jitter, devices from the rate
 	for i := range 21 {
 		at, _ := p.Next()
 		require.Equal(t, 250*time.Millisecond+time.Duration(i/7)*time.Second, at)
@@ -164,7 +164,7 @@ func TestUniformWavesRepeat(t *testing.T) {
 }
 
 func TestSharesAddUp(t *testing.T) {
-	for _, text := range []string{"poisson", "constant", "mmpp", "beta:devices=1003", "aligned:period=1s,devices=7", "piecewise:0s=10/s,1s=7/s"} {
+	for _, text := range []string{"poisson", "mmpp", "beta:devices=1003", "aligned:period=1s,devices=7", "piecewise:0s=10/s,1s=7/s"} {
 		rate := 1000*PerSecond + 1
 		if text[:2] == "pi" {
 			rate = 0
@@ -191,6 +191,94 @@ func TestSharesAddUp(t *testing.T) {
 		} else {
 			require.Equal(t, rate, sum)
 		}
+	}
+}
+
+// All parts of a process with equal gaps give the arrivals of the whole.
+func TestEqualGapsAreShared(t *testing.T) {
+	for _, text := range []string{"constant", "piecewise:0s=3/s,2s=0/s,4s=7/s,gaps=constant"} {
+		rate := 7 * PerSecond
+		if text[0] == 'p' {
+			rate = 0
+		}
+		const n = 5
+		c, err := Parse(text, rate)
+		require.NoError(t, err)
+		var parts [n]Process
+		for i := range parts {
+			s := c.Share(i, n)
+			require.NoError(t, s.Check())
+			parts[i], err = New(s, uint64(i), 12)
+			require.NoError(t, err)
+		}
+		whole := build(t, text, rate)
+		for k := range 200 {
+			want, _ := whole.Next()
+			got, ok := parts[k%n].Next()
+			require.True(t, ok)
+			require.Equal(t, want, got, "%s: arrival %d", text, k)
+		}
+	}
+}
+
+// The bursts of all parts over one background coincide: together they are as
+// dispersed as the whole.
+func TestBurstsOfOneBackground(t *testing.T) {
+	const n, end, bin = 4, 4000 * time.Second, 10 * time.Second
+	dispersion := func(background uint64) float64 {
+		c, err := Parse(MMPP, 40*PerSecond)
+		require.NoError(t, err)
+		c.Background = background
+		counts := make([]float64, end/bin)
+		total := 0.0
+		for i := range n {
+			p, err := New(c.Share(i, n), uint64(100+i), 12)
+			require.NoError(t, err)
+			for at, ok := p.Next(); ok && at < end; at, ok = p.Next() {
+				counts[at/bin]++
+				total++
+			}
+		}
+		mean, sum := total/float64(len(counts)), 0.0
+		for _, c := range counts {
+			sum += (c - mean) * (c - mean)
+		}
+		return sum / float64(len(counts)) / mean
+	}
+	alone, together := dispersion(0), dispersion(9)
+	require.Greater(t, together, 2*alone)
+}
+
+// What is written is what is played, also where it is 0.
+func TestExplicitZeros(t *testing.T) {
+	for text, want := range map[string]string{
+		"diurnal:amplitude=0": "write poisson",
+		"diurnal:day=0s":      "day: it is 0s",
+		"mmpp:burst=0s":       "burst: it is 0s",
+		"mmpp:quiet=0s":       "quiet: it is 0s",
+		"beta:over=0s":        "over: it is 0s",
+		"aligned:period=0s":   "period: it is 0s",
+	} {
+		_, err := Parse(text, PerSecond)
+		require.ErrorContains(t, err, want)
+	}
+	c, err := Parse("diurnal:peak=0s,day=2h", PerSecond)
+	require.NoError(t, err)
+	require.Equal(t, 2*time.Hour, c.Peak)
+	require.ErrorContains(t, Config{Kind: Aligned, Devices: 1, Jitter: 1, NoJitter: true}.Check(), "leave one of the two out")
+	require.ErrorContains(t, Config{Kind: Poisson, Rate: 1, NoJitter: true}.Check(), "jitter is not used")
+	for text, most := range map[string]time.Duration{
+		"aligned:devices=1000":                      time.Minute, // the sheet's
+		"aligned:devices=1000,period=1s":            time.Second,
+		"aligned:devices=1000,jitter=0s":            1,
+		"aligned:devices=1000,jitter=5s,period=10s": 5 * time.Second,
+	} {
+		p, last := build(t, text, 0), time.Duration(0)
+		for range 1000 {
+			last, _ = p.Next()
+		}
+		require.Less(t, last, most, text)
+		require.GreaterOrEqual(t, last, most*9/10-1, text)
 	}
 }
 

@@ -62,10 +62,18 @@ type Config struct {
 	// Every repeats the wave; 0 means that there is one. At least Over.
 	Every time.Duration
 	// Period of the clock edges of aligned, default 900 s, and Jitter after the
-	// edge, at most the period, default 0.
+	// edge, at most the period, default 60 s or the period if that is shorter.
+	// NoJitter makes all devices fire at the edge.
 	Period, Jitter time.Duration
+	NoJitter       bool
 	// Start of the first wave or edge.
 	Start time.Duration
+	// Background, if not 0, seeds the states of an mmpp instead of the seeds of New:
+	// the devices of all processes with one background burst together.
+	Background uint64
+
+	// part of parts is what Share left of a process of equal gaps; parts 0 is all.
+	part, parts int
 }
 
 var kinds = []string{Aligned, Beta, Constant, Diurnal, MMPP, Piecewise, Poisson, Uniform}
@@ -123,6 +131,11 @@ func Parse(text string, rate Rate) (Config, error) {
 			return Config{}, fmt.Errorf("arrivals %q: %w", text, err)
 		}
 	}
+	if seen["peak"] && c.Peak == 0 { // midnight, which is the end of the day too
+		full := c
+		full.fill()
+		c.Peak = full.Day
+	}
 	return c, c.Check()
 }
 
@@ -140,7 +153,9 @@ func (c *Config) set(key, value string, allowed []string) (err error) {
 	case "devices":
 		c.Devices, err = parseCount(value)
 	case "amplitude":
-		c.Amplitude, err = ParseMilli(value)
+		if c.Amplitude, err = ParseMilli(value); err == nil && c.Amplitude == 0 {
+			err = fmt.Errorf("it is 0, which is a constant rate; write poisson instead")
+		}
 	case "gaps":
 		c.Gaps = value
 	default:
@@ -149,6 +164,13 @@ func (c *Config) set(key, value string, allowed []string) (err error) {
 			"every": &c.Every, "start": &c.Start, "period": &c.Period, "jitter": &c.Jitter,
 		}[key]
 		*d, err = parseDuration(value)
+		switch {
+		case err != nil || *d > 0:
+		case key == "jitter":
+			c.NoJitter = true
+		case key != "peak" && key != "every" && key != "start":
+			err = fmt.Errorf("it is %s; it must be longer, or be left out", value)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", key, err)
@@ -190,6 +212,9 @@ func (c *Config) fill() {
 		setDefault(&c.Devices, int(min(c.Rate.over(max(c.Over, c.Every)), MaxDevices+1)))
 	case Aligned:
 		setDefault(&c.Period, 900*time.Second)
+		if !c.NoJitter {
+			setDefault(&c.Jitter, min(time.Minute, c.Period))
+		}
 		setDefault(&c.Devices, int(min(c.Rate.over(c.Period), MaxDevices+1)))
 	}
 }
@@ -265,6 +290,9 @@ func (c Config) Check() error {
 			return bad("every", c.Every, c.Over, MaxDuration)
 		}
 	case Aligned:
+		if c.NoJitter && c.Jitter != 0 {
+			return fmt.Errorf("arrivals aligned: a jitter of %v is given, and that there is none; leave one of the two out", c.Jitter)
+		}
 		if c.Jitter > c.Period {
 			return bad("jitter", c.Jitter, time.Duration(0), c.Period)
 		}
@@ -312,7 +340,7 @@ func (c *Config) unused() string {
 	set := map[string]bool{
 		"ratio": c.Ratio != 0, "quiet": c.Quiet != 0, "burst": c.Burst != 0, "amplitude": c.Amplitude != 0,
 		"peak": c.Peak != 0, "day": c.Day != 0, "gaps": c.Gaps != "", "devices": c.Devices != 0, "over": c.Over != 0,
-		"every": c.Every != 0, "start": c.Start != 0, "period": c.Period != 0, "jitter": c.Jitter != 0,
+		"every": c.Every != 0, "start": c.Start != 0, "period": c.Period != 0, "jitter": c.Jitter != 0 || c.NoJitter,
 	}
 	for _, o := range optionsOf[c.Kind] {
 		delete(set, o)
@@ -328,11 +356,20 @@ func (c *Config) unused() string {
 	return ""
 }
 
+// maxParts bounds the parts that equal gaps can be shared among exactly: so many
+// units of work fit in 64 bits.
+const maxParts = 16_384
+
 // Share returns part i of n of the process: n processes that each play their part
-// have the same mean together. Their storms and edges coincide; the bursts of
-// mmpp do not, unless they are given equal seeds.
+// have the same mean together. Their storms and edges coincide, and so do the bursts
+// of mmpp if they have one Background. Of equal gaps part i gets every n-th arrival,
+// so that all of them together are equally far apart (up to 16,384 parts).
 func (c Config) Share(i, n int) Config {
 	if i < 0 || n <= 1 || i >= n {
+		return c
+	}
+	if (c.Kind == Constant || c.Kind == Piecewise && c.Gaps == Constant) && n <= maxParts && c.parts == 0 {
+		c.part, c.parts = i, n
 		return c
 	}
 	rate := func(r Rate) Rate {
@@ -382,10 +419,14 @@ func New(c Config, seed1, seed2 uint64) (Process, error) {
 	case Poisson:
 		return newModulated(&steady{rate: c.Rate}, exponential(r)), nil
 	case Constant:
-		return newModulated(&steady{rate: c.Rate}, constantGap), nil
+		return newModulated(&steady{rate: c.Rate}, c.constantGap()), nil
 	case MMPP:
 		quiet := c.quietRate()
-		states := rand.NewPCG(seed1, seed2^0x6d6d7070) // "mmpp": the states keep still when the rate changes
+		const mmpp = 0x6d6d7070 // the states have a stream of their own: they keep still when the rate changes
+		states := rand.NewPCG(seed1, seed2^mmpp)
+		if c.Background != 0 {
+			states = rand.NewPCG(c.Background, mmpp)
+		}
 		ch := newChain(states, quiet, quiet.times(uint64(c.Ratio), 1), c.Quiet, c.Burst)
 		return newModulated(ch, exponential(r)), nil
 	case Diurnal:
@@ -393,7 +434,7 @@ func New(c Config, seed1, seed2 uint64) (Process, error) {
 	case Piecewise:
 		gap := exponential(r)
 		if c.Gaps == Constant {
-			gap = constantGap
+			gap = c.constantGap()
 		}
 		return newModulated(&steps{list: c.Steps}, gap), nil
 	case Aligned:

@@ -10,7 +10,7 @@
 //   - constant: equal gaps, without drift;
 //   - mmpp: a Poisson process whose rate a two-state Markov chain switches
 //     between quiet and burst. A group of devices over one common background
-//     chain is the same process at the sum of their rates;
+//     chain (Config.Background) is the same process at the sum of their rates;
 //   - diurnal: a Poisson process whose rate follows a cosine over the day, in
 //     96 steps;
 //   - piecewise: a rate that changes at given times;

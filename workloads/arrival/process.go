@@ -73,7 +73,16 @@ func exponential(r *rand.PCG) func() uint64 {
 	return func() uint64 { return scaleLog(negLog2(r.Uint64()), unit) }
 }
 
-func constantGap() uint64 { return unit }
+// constantGap gives equal gaps, of one unit of work, or those of one part.
+func (c *Config) constantGap() func() uint64 {
+	gap := uint64(max(c.parts, 1)) * unit
+	next := uint64(c.part+1) * unit
+	return func() uint64 {
+		now := next
+		next = gap
+		return now
+	}
+}
 
 // scaleLog returns mean * ln 2 * e for e in Q56: an exponential variable with the
 // given mean (below 2^62), bounded by 2^62.

@@ -14,9 +14,11 @@ type Mix struct{ Get, Put, CAS int }
 func Classes() []string { return []string{"get", "put", "cas"} }
 
 // Generator makes operations on keys that pick draws. Every value that it writes
-// is new, which lets a history say more. It implements load.Generator.
+// is new, whatever process writes, which lets a history say more. It implements
+// load.Generator.
 type Generator struct {
 	mix    Mix
+	first  uint64
 	pick   func(x uint64) int
 	r      *rand.PCG
 	counts []uint64
@@ -25,16 +27,23 @@ type Generator struct {
 	seen []uint64
 }
 
-// NewGenerator returns a generator for keys registers. pick maps a uniform 64-bit
-// value to a key.
-func NewGenerator(mix Mix, keys, clients int, pick func(x uint64) int, seed1, seed2 uint64) (*Generator, error) {
+// MaxClients bounds the clients of all generators of a run.
+const MaxClients = 1<<24 - 1
+
+// NewGenerator returns a generator for keys registers. Its clients are first to
+// first+clients-1 of all clients of the run, which are at most MaxClients: no two
+// generators of a run may share a client. pick maps a uniform 64-bit value to a key.
+func NewGenerator(mix Mix, keys, first, clients int, pick func(x uint64) int, seed1, seed2 uint64) (*Generator, error) {
 	if keys < 1 || keys > MaxKeys {
 		return nil, fmt.Errorf("kv: %d keys; allowed is 1 to %d", keys, MaxKeys)
 	}
 	if sum := mix.Get + mix.Put + mix.CAS; mix.Get < 0 || mix.Put < 0 || mix.CAS < 0 || sum < 1 || sum > 1<<30 {
 		return nil, fmt.Errorf("kv: mix of %d gets, %d puts, %d swaps; shares must not be negative, nor all 0", mix.Get, mix.Put, mix.CAS)
 	}
-	return &Generator{mix: mix, pick: pick, r: rand.NewPCG(seed1, seed2), counts: make([]uint64, clients), seen: make([]uint64, keys)}, nil
+	if first < 0 || clients < 0 || first+clients > MaxClients {
+		return nil, fmt.Errorf("kv: clients %d to %d; allowed is 0 to %d", first, first+clients-1, MaxClients-1)
+	}
+	return &Generator{mix: mix, first: uint64(first), pick: pick, r: rand.NewPCG(seed1, seed2), counts: make([]uint64, clients), seen: make([]uint64, keys)}, nil
 }
 
 // Next implements load.Generator.
@@ -52,7 +61,7 @@ func (g *Generator) Next(client int, _ protocols.Time) (uint8, []byte, bool) {
 	}
 	if in.Kind != Get {
 		g.counts[client]++
-		in.Value = uint64(client+1)<<40 | g.counts[client]
+		in.Value = (g.first+uint64(client)+1)<<40 | g.counts[client]
 	}
 	return uint8(in.Kind - Get), in.Append(nil), true
 }

@@ -157,7 +157,7 @@ func model() porcupine.Model {
 // one stale result do not.
 func TestPorcupineJudgesHistories(t *testing.T) {
 	const keys, clients = 4, 3
-	g, err := NewGenerator(Mix{5, 3, 2}, keys, clients, func(x uint64) int { return int(x >> 62) }, 1, 2)
+	g, err := NewGenerator(Mix{5, 3, 2}, keys, 0, clients, func(x uint64) int { return int(x >> 62) }, 1, 2)
 	require.NoError(t, err)
 	a, r := New(keys), rand.New(rand.NewPCG(3, 4))
 	var h []porcupine.Operation
@@ -200,12 +200,31 @@ func TestPorcupineJudgesHistories(t *testing.T) {
 	require.Equal(t, porcupine.Illegal, porcupine.CheckOperationsTimeout(model(), h, 5*time.Second))
 }
 
+// Every value is new, also among processes.
+func TestValuesAreUnique(t *testing.T) {
+	seen := map[uint64]bool{}
+	for process := range 3 {
+		g, err := NewGenerator(Mix{Put: 1, CAS: 1}, 4, 2*process, 2, func(x uint64) int { return int(x >> 62) }, 1, 2)
+		require.NoError(t, err)
+		for i := range 50 {
+			_, op, ok := g.Next(i%2, 0)
+			require.True(t, ok)
+			in, _, err := Decode(op, nil)
+			require.NoError(t, err)
+			require.False(t, seen[in.Value], "process %d writes %x again", process, in.Value)
+			seen[in.Value] = true
+		}
+	}
+}
+
 func TestGeneratorIsChecked(t *testing.T) {
-	_, err := NewGenerator(Mix{}, 1, 1, nil, 1, 2)
+	_, err := NewGenerator(Mix{}, 1, 0, 1, nil, 1, 2)
 	require.ErrorContains(t, err, "shares")
-	_, err = NewGenerator(Mix{Get: 1}, 0, 1, nil, 1, 2)
+	_, err = NewGenerator(Mix{Get: 1}, 0, 0, 1, nil, 1, 2)
 	require.ErrorContains(t, err, "allowed is 1 to")
-	g, err := NewGenerator(Mix{Get: 1}, 1, 1, func(uint64) int { return 0 }, 1, 2)
+	_, err = NewGenerator(Mix{Get: 1}, 1, MaxClients, 1, nil, 1, 2)
+	require.ErrorContains(t, err, "clients 16777215 to 16777215; allowed is 0 to 16777214")
+	g, err := NewGenerator(Mix{Get: 1}, 1, 0, 1, func(uint64) int { return 0 }, 1, 2)
 	require.NoError(t, err)
 	_, op, _ := g.Next(0, 0)
 	require.Equal(t, protocols.Rejected, g.Result(0, 0, op, []byte("nonsense")))

@@ -4,9 +4,7 @@
 // Its state is a counter and a running 128-bit hash over all operations in their
 // order, so that replicas that executed different histories show different
 // results and roots. The hash is fast, not collision-resistant: it detects
-// accidents, and the observers compare request digests beside it. [Config.Work]
-// adds execution cost: that many SHA-256 compressions per operation, which are
-// really computed and enter the state.
+// accidents, and the observers compare request digests beside it.
 //
 // A result has the configured size. It repeats the running hash, cut off where it
 // does not fit, so that with 8 bytes or more a client can tell results apart.

@@ -10,25 +10,16 @@ import (
 	"github.com/edgebft/edgebft/protocols"
 )
 
-// MaxWork bounds Config.Work.
-const MaxWork = 1 << 20
-
 // Config describes the application. All replicas must have the same.
 type Config struct {
 	// ReplyBytes is the size of every result, 0..protocols.MaxOperation.
 	ReplyBytes int
-	// Work is the number of SHA-256 compressions that each operation costs,
-	// 0..MaxWork.
-	Work int
 }
 
 // Check reports what is wrong with the configuration.
 func (c Config) Check() error {
 	if c.ReplyBytes < 0 || c.ReplyBytes > protocols.MaxOperation {
 		return fmt.Errorf("reply of %d bytes; allowed is 0 to %d", c.ReplyBytes, protocols.MaxOperation)
-	}
-	if c.Work < 0 || c.Work > MaxWork {
-		return fmt.Errorf("work of %d compressions; allowed is 0 to %d", c.Work, MaxWork)
 	}
 	return nil
 }
@@ -66,16 +57,8 @@ func (a *App) Apply(op []byte, _ protocols.Verify) []byte {
 	a.undo = append(a.undo, a.state)
 	a.version++
 	a.state.absorb(op)
-	if a.cfg.Work > 0 {
-		a.state.work(a.cfg.Work)
-	}
 	return a.result()
 }
-
-// Work returns the SHA-256 compressions that an operation costs beyond its size.
-// They take real time; virtual time passes for them only if whoever applies the
-// operation charges so many digests.
-func (a *App) Work() int { return a.cfg.Work }
 
 func (a *App) result() []byte {
 	if a.cfg.ReplyBytes == 0 {
@@ -118,16 +101,6 @@ func (s *state) absorb(op []byte) {
 	x, y := binary.LittleEndian.Uint64(tail[:]), binary.LittleEndian.Uint64(tail[8:])
 	a, b = fold(a^x, k1^b)+y, fold(b+y, k2^a)^x
 	s.a, s.b = fold(a^k3, b|1)+b, fold(b^k0, a|1)^a
-}
-
-func (s *state) work(n int) {
-	var b [32]byte
-	binary.BigEndian.PutUint64(b[:], s.a)
-	binary.BigEndian.PutUint64(b[8:], s.b)
-	for range n {
-		b = sha256.Sum256(b[:])
-	}
-	s.a, s.b = binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:])
 }
 
 // Query implements protocols.Application: whatever is asked, it answers with the
