@@ -78,7 +78,7 @@ func (s *State) stakeWithdraw(p *StakeWithdraw) Code {
 }
 
 // accountID is an account's handle in the place of an id of the expiry queue. No
-// service id looks like it, those being hashes.
+// service id looks like it: those are hashes, and genesis refuses others that do.
 func accountID(acc uint64) ID {
 	var id ID
 	for i := range 8 {

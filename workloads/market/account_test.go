@@ -195,6 +195,12 @@ func TestParams(t *testing.T) {
 	require.Error(t, Param(0x101).Check(0))
 }
 
+func genesisService() GenesisService {
+	return GenesisService{
+		ID: fill16(1), Client: 120, Provider: 130, Price: 1, Post: ServicePost{PriceMax: 1, EpochMS: 10, Epochs: 1, Mechanism: Sampling},
+	}
+}
+
 func TestGenesisErrors(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -214,8 +220,30 @@ func TestGenesisErrors(t *testing.T) {
 		{"parameter", func(g *Genesis) { g.Params = append(g.Params, GenesisParam{SlashBps, 20_000}) }, "slash_bps"},
 		{"parameter key", func(g *Genesis) { g.Params = append(g.Params, GenesisParam{999, 0}) }, "key 999"},
 		{"device model", func(g *Genesis) { g.Devices = []GenesisDevice{{Owner: 120}} }, "does not exist"},
-		{"service", func(g *Genesis) { g.Services = []GenesisService{{Client: 120, Provider: 130}} }, "10 ms"},
+		{"service", func(g *Genesis) { g.Services = []GenesisService{{ID: fill16(1), Client: 120, Provider: 130}} }, "10 ms"},
 		{"service client", func(g *Genesis) { g.Services = []GenesisService{{Client: 1200, Provider: 130}} }, "account 1200"},
+		{"service id", func(g *Genesis) {
+			g.Services = []GenesisService{genesisService()}
+			g.Services[0].ID = accountID(120)
+		}, "has the id that the queue gives account 120"},
+		{"service twice", func(g *Genesis) { g.Services = []GenesisService{genesisService(), genesisService()} }, "is there twice"},
+		{"service start", func(g *Genesis) {
+			g.Services = []GenesisService{genesisService()}
+			g.Services[0].Start = 1<<62 + 1
+		}, "at most 2^62"},
+		{"model twice", func(g *Genesis) {
+			m := GenesisModel{fill16(1), Model{OEM: accountNamed("oem")}}
+			g.Models = []GenesisModel{m, m}
+		}, "is there twice"},
+		{"broker twice", func(g *Genesis) {
+			b := GenesisBroker{Account: accountNamed("broker")}
+			g.Brokers = []GenesisBroker{b, b}
+		}, "is there twice"},
+		{"broker's role", func(g *Genesis) { g.Brokers = []GenesisBroker{{Account: 120}} }, "not the role TEE_BROKER"},
+		{"attributes", func(g *Genesis) {
+			withDevice("d1")(g)
+			g.Devices[0].Attrs = []Attr{{Key: 1}, {Key: 2}, {Key: 2}}
+		}, "attribute 2 follows 2"},
 		{"panel", func(g *Genesis) { g.Panels = []GenesisPanel{{Voters: []uint64{5}}} }, "account 5"},
 		{"broker", func(g *Genesis) { g.Brokers = []GenesisBroker{{Account: 5}} }, "account 5"},
 		{"reputation", func(g *Genesis) { g.Accounts[5].Rep = 10_001 }, "reputation"},

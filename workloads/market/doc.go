@@ -53,7 +53,8 @@
 // unsorted or over the limit gives 114.
 //
 // Registry. The site of AnchorReadings is bound to a gateway by equal org number,
-// and to a service by ServiceSite. ReadingAppend by a stranger gives 111; readings
+// and to a service by ServiceSite; the provider of a service anchors the epoch that
+// runs, as the slot, and another one is a replay (220). ReadingAppend by a stranger gives 111; readings
 // and purchases on a revoked device give 207.
 //
 // Services. Epoch 0 begins at the first edge at which there is a provider; a

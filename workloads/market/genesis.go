@@ -122,6 +122,9 @@ func New(g *Genesis) (*State, error) {
 	}
 	s.forget()
 	s.seal()
+	if err := Check(s); err != nil {
+		return nil, fmt.Errorf("genesis: %w", err)
+	}
 	return s, nil
 }
 
@@ -252,6 +255,12 @@ func (g *Genesis) place(s *State) error {
 		if err := known(b.Account, "broker"); err != nil {
 			return err
 		}
+		if s.brokers.get(b.Account) != nil {
+			return fmt.Errorf("genesis: broker %d is there twice", b.Account)
+		}
+		if !s.accounts.get(b.Account).Has(TEEBroker) {
+			return fmt.Errorf("genesis: broker %d has not the role TEE_BROKER; give it", b.Account)
+		}
 		s.brokers.put(b.Account, Broker{Key: s.accounts.get(b.Account).Key, From: b.From, Until: b.Until})
 	}
 	for _, m := range g.Measurements {
@@ -260,6 +269,9 @@ func (g *Genesis) place(s *State) error {
 	for _, m := range g.Models {
 		if err := known(m.Model.OEM, "model"); err != nil {
 			return err
+		}
+		if s.models.get(m.ID) != nil {
+			return fmt.Errorf("genesis: model %x is there twice", m.ID)
 		}
 		s.models.put(m.ID, m.Model)
 	}
@@ -302,8 +314,13 @@ func (d *GenesisDevice) place(s *State, known func(uint64, string) error) error 
 	if s.devices.get(id) != nil {
 		return fmt.Errorf("genesis: device %x is there twice", id)
 	}
-	if len(d.Attrs) > MaxAttrs || !slices.IsSortedFunc(d.Attrs, func(a, b Attr) int { return int(a.Key) - int(b.Key) }) {
-		return fmt.Errorf("genesis: device %x: attributes must ascend and be at most %d", id, MaxAttrs)
+	if len(d.Attrs) > MaxAttrs {
+		return fmt.Errorf("genesis: device %x has %d attributes, at most %d", id, len(d.Attrs), MaxAttrs)
+	}
+	for i := 1; i < len(d.Attrs); i++ {
+		if d.Attrs[i].Key <= d.Attrs[i-1].Key {
+			return fmt.Errorf("genesis: device %x: attribute %d follows %d; keys must ascend, each once", id, d.Attrs[i].Key, d.Attrs[i-1].Key)
+		}
 	}
 	v := s.devices.put(id, Device{
 		Key: d.Key, Model: d.Model, Class: m.Class, OEM: m.OEM, Owner: m.OEM, TDHash: d.TDHash, Lat: d.Lat, Lon: d.Lon,
@@ -321,6 +338,12 @@ func (v *GenesisService) place(s *State, known func(uint64, string) error) error
 		if err := known(acc, "service"); err != nil {
 			return err
 		}
+	}
+	if s.services.get(v.ID) != nil {
+		return fmt.Errorf("genesis: service %x is there twice", v.ID)
+	}
+	if acc, ok := accountOfID(v.ID); ok {
+		return fmt.Errorf("genesis: service %x has the id that the queue gives account %d; one of the first 8 bytes must not be 0", v.ID, acc)
 	}
 	p := &v.Post
 	if p.EpochMS < 10 || p.Epochs == 0 || v.Price > p.PriceMax || v.Q > maxRep || p.Mechanism < Sampling || p.Mechanism > Uptime {

@@ -4,6 +4,7 @@ package market
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 )
 
@@ -30,14 +31,28 @@ func Check(s *State) error {
 			return fmt.Errorf("I2: pot %s holds %d, its objects %d", p, got, c.pots[p])
 		}
 	}
-	total := c.money + s.Pot(Kitty) + s.Pot(Fees)
-	for p := PotBids; p < numPots; p++ {
-		total += c.pots[p]
+	return conserved(s)
+}
+
+// conserved checks I1 alone: the money of the accounts and in the pots is that of
+// genesis.
+func conserved(s *State) error {
+	c := checker{s: s}
+	for _, r := range s.accounts.rows {
+		a := &r.val
+		c.sum(&c.money, a.Balance)
+		c.sum(&c.money, a.FreeStake)
+		for i := range a.Unbonding {
+			c.sum(&c.money, a.Unbonding[i].Amount)
+		}
 	}
-	if total != s.config.supply {
-		return fmt.Errorf("I1: %d units of money, genesis had %d", total, s.config.supply)
+	for p := range numPots {
+		c.sum(&c.money, s.Pot(p))
 	}
-	return nil
+	if c.err == nil && c.money != s.config.supply {
+		c.fail("I1: %d units of money, genesis had %d", c.money, s.config.supply)
+	}
+	return c.err
 }
 
 // checkShape looks for the rows that everything else relies on.
@@ -84,13 +99,18 @@ func (c *checker) fail(format string, args ...any) {
 	}
 }
 
-// sum adds amounts no larger than the supply, so that it cannot overflow unnoticed.
+// sum adds an amount of money.
 func (c *checker) sum(to *uint64, amount uint64) {
 	if amount > c.s.config.supply {
 		c.fail("I2: an amount of %d, all money is %d", amount, c.s.config.supply)
 		return
 	}
-	*to += amount
+	total, carry := bits.Add64(*to, amount, 0)
+	if carry != 0 {
+		c.fail("I2: amounts add up to more than 2^64, all money is %d", c.s.config.supply)
+		return
+	}
+	*to = total
 }
 
 // queued demands that the expiry queue holds an action that an object waits for.
@@ -119,8 +139,6 @@ func (c *checker) accounts() {
 		if a.Rep > maxRep {
 			c.fail("I7: account %d has reputation %d", id, a.Rep)
 		}
-		c.sum(&c.money, a.Balance)
-		c.sum(&c.money, a.FreeStake)
 		for i := range a.Unbonding {
 			u := a.Unbonding[i]
 			if i >= int(a.Unbonds) {
@@ -129,7 +147,6 @@ func (c *checker) accounts() {
 				}
 				continue
 			}
-			c.sum(&c.money, u.Amount)
 			c.queued(u.Until, ExpireUnbonding, accountID(id))
 		}
 	}
@@ -181,7 +198,7 @@ func (c *checker) auctions() {
 		case PhaseAwarded:
 			c.queued(a.Deadline, ExpireKey, id)
 		}
-		var best uint64 // over bids that were revealed and did not default
+		var best, second uint64 // over bids that were revealed and did not default
 		won := 0
 		for _, bidder := range bidders {
 			b := s.bids.get(partyKey{id, bidder})
@@ -205,7 +222,7 @@ func (c *checker) auctions() {
 				}
 			}
 			if b.State == BidRevealed || b.State == BidWon || b.State == BidLost {
-				best = max(best, b.Amount)
+				best, second = max(best, b.Amount), max(second, min(best, b.Amount))
 			}
 		}
 		if a.Phase == PhaseAwarded || a.Phase == PhaseDelivered {
@@ -216,6 +233,8 @@ func (c *checker) auctions() {
 				c.fail("I3: auction %x at price %d, reserve %d", id, a.Price, a.Reserve)
 			case a.Kind == FirstPrice && a.Price != best:
 				c.fail("I3: auction %x at price %d, the best bid is %d", id, a.Price, best)
+			case a.Kind == SecondPrice && a.Price != max(a.Reserve, second):
+				c.fail("I3: auction %x at price %d, the second-best bid is %d and the reserve %d", id, a.Price, second, a.Reserve)
 			}
 		}
 	}
@@ -402,75 +421,237 @@ func (c *checker) grants() {
 // Monitor verifies what takes two states to see: it keeps the last one's essence.
 // Call After following every transaction.
 type Monitor struct {
-	seen     bool
-	now      uint64
-	tick     uint64
-	nonces   map[uint64]uint64
-	channels map[ID]ChannelState
-	awarded  map[ID]uint64
-	grants   map[partyKey]uint64
-	settled  map[epochKey]Verdict
+	seen        bool
+	now, tick   uint64
+	kitty, fees uint64
+	accounts    map[uint64]Account
+	channels    map[ID]Channel
+	auctions    map[ID]Auction
+	grants      map[partyKey]uint64
+	settled     map[epochKey]settled
 }
 
-// After checks one transaction's effect: time and nonces (I12, I13), award once
-// (I3), channel states (I5), grant ends (I8), verdicts once (I7).
+// settled is what a Monitor keeps of a judgement.
+type settled struct {
+	verdict           Verdict
+	provider, slashed uint64
+}
+
+// After checks one transaction's effect: time, deadlines and nonces (I12, I13),
+// awards (I3), what a channel pays (I5), verdicts and reputation (I7), grant ends
+// (I8), where slashed stake goes (I10).
 func (m *Monitor) After(s *State) error {
 	old := *m
+	m.look(s)
+	if !old.seen {
+		return nil
+	}
+	for _, check := range []func(*State, *Monitor) error{m.time, m.nonces, m.auctionsAfter, m.channelsAfter, m.grantsAfter, m.verdictsAfter, m.reputation} {
+		if err := check(s, &old); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look takes the essence of a state.
+func (m *Monitor) look(s *State) {
 	c := s.clock.get(0)
 	*m = Monitor{
-		seen: true, now: c.Now, tick: c.Tick, nonces: make(map[uint64]uint64), channels: make(map[ID]ChannelState),
-		awarded: make(map[ID]uint64), grants: make(map[partyKey]uint64), settled: make(map[epochKey]Verdict),
+		seen: true, now: c.Now, tick: c.Tick, kitty: s.Pot(Kitty), fees: s.Pot(Fees),
+		accounts: make(map[uint64]Account, len(s.accounts.rows)), channels: make(map[ID]Channel), auctions: make(map[ID]Auction),
+		grants: make(map[partyKey]uint64), settled: make(map[epochKey]settled),
 	}
 	for id, r := range s.accounts.rows {
-		m.nonces[id] = r.val.Nonce
+		m.accounts[id] = r.val
 	}
 	for id, r := range s.channels.rows {
-		m.channels[id] = r.val.State
+		m.channels[id] = r.val
 	}
 	for id, r := range s.auctions.rows {
-		if a := &r.val; a.Phase >= PhaseAwarded && a.Phase <= PhaseCancelled {
-			m.awarded[id] = a.Winner
-		}
+		m.auctions[id] = r.val
 	}
 	for k, r := range s.grants.rows {
 		m.grants[k] = r.val.End
 	}
 	for k, r := range s.verdicts.rows {
-		if r.val.State == JudgementSettled {
-			m.settled[k] = r.val.Verdict
+		if j := &r.val; j.State == JudgementSettled {
+			m.settled[k] = settled{j.Verdict, j.Provider, j.Slashed}
 		}
 	}
-	if !old.seen {
-		return nil
-	}
+}
+
+// time goes forward, and stake stays until its time.
+func (m *Monitor) time(_ *State, old *Monitor) error {
 	if m.now < old.now || (m.now == old.now) != (m.tick == old.tick) || m.tick > old.tick+1 {
 		return fmt.Errorf("I12: time went from %d (tick %d) to %d (tick %d)", old.now, old.tick, m.now, m.tick)
 	}
-	steps := uint64(0)
-	for id, n := range old.nonces {
-		steps += m.nonces[id] - n
-	}
-	if steps > 1 {
-		return fmt.Errorf("I13: nonces advanced by %d in one transaction", steps)
-	}
-	for id, st := range old.channels {
-		if now, ok := m.channels[id]; ok && now < st {
-			return fmt.Errorf("I5: channel %x went from state %d to %d", id, st, now)
+	for id, before := range old.accounts {
+		now := m.accounts[id]
+		for _, u := range before.Unbonding[:before.Unbonds] {
+			if u.Until > m.now && !slices.Contains(now.Unbonding[:now.Unbonds], u) {
+				return fmt.Errorf("I12: stake of account %d was unbound at %d, due at %d", id, m.now, u.Until)
+			}
 		}
 	}
-	for id, w := range old.awarded {
-		if now, ok := m.awarded[id]; ok && now != w || !ok && s.auctions.get(id) != nil {
-			return fmt.Errorf("I3: auction %x was awarded to %d, now to %d", id, w, now)
+	return nil
+}
+
+// nonces move by one, and one of them at most.
+func (m *Monitor) nonces(_ *State, old *Monitor) error {
+	moved := 0
+	for id, before := range old.accounts {
+		switch now, ok := m.accounts[id]; {
+		case !ok:
+			return fmt.Errorf("I13: account %d is gone", id)
+		case now.Nonce == before.Nonce+1:
+			moved++
+		case now.Nonce != before.Nonce:
+			return fmt.Errorf("I13: nonce of account %d went from %d to %d", id, before.Nonce, now.Nonce)
 		}
 	}
+	if moved > 1 {
+		return fmt.Errorf("I13: %d nonces advanced in one transaction", moved)
+	}
+	return nil
+}
+
+func (m *Monitor) auctionsAfter(s *State, old *Monitor) error {
+	for id, before := range old.auctions {
+		a, ok := m.auctions[id]
+		if !ok {
+			if before.live() {
+				return fmt.Errorf("I3: auction %x is gone in phase %s", id, before.Phase)
+			}
+			continue
+		}
+		if was := before.Phase; was >= PhaseAwarded && was <= PhaseCancelled && before.Winner != 0 && before.Kind != English && a.Winner != before.Winner {
+			return fmt.Errorf("I3: auction %x was awarded to %d, now to %d", id, before.Winner, a.Winner)
+		}
+		if before.Phase == PhaseAwarded && a.Phase < PhaseAwarded || !before.live() && a.Phase != before.Phase {
+			return fmt.Errorf("I3: auction %x went from phase %s to %s", id, before.Phase, a.Phase)
+		}
+		if d := s.devices.get(a.Device); d != nil && d.Revoked {
+			continue // which ends an auction at any time
+		}
+		due := uint64(0)
+		switch {
+		case before.Phase == PhaseCommit && a.Phase != PhaseCommit:
+			due = before.end()
+		case before.Phase == PhasePay && a.Phase != PhaseAwarded && a.Position != before.Position,
+			before.Phase == PhasePay && a.Phase == PhaseFailed,
+			before.Phase == PhaseAwarded && a.Phase == PhaseCancelled:
+			due = before.Deadline
+		}
+		if m.now < due {
+			return fmt.Errorf("I12: auction %x went from phase %s to %s at %d, due at %d", id, before.Phase, a.Phase, m.now, due)
+		}
+	}
+	return nil
+}
+
+// channelsAfter looks at who got what. Where several channels were closed at once,
+// by a tick, or somebody's balance moved for other reasons too, only states are
+// compared.
+func (m *Monitor) channelsAfter(_ *State, old *Monitor) error {
+	var closed []ID
+	for id, before := range old.channels {
+		now, ok := m.channels[id]
+		if !ok {
+			continue
+		}
+		if now.State < before.State {
+			return fmt.Errorf("I5: channel %x went from state %d to %d", id, before.State, now.State)
+		}
+		if before.State == ChannelClosed && now.Paid != before.Paid {
+			return fmt.Errorf("I5: channel %x paid %d, now %d", id, before.Paid, now.Paid)
+		}
+		if now.State == ChannelClosed && before.State != ChannelClosed {
+			closed = append(closed, id)
+		}
+	}
+	if len(closed) != 1 || m.now != old.now {
+		return nil
+	}
+	v, fee := m.channels[closed[0]], m.fees-old.fees
+	payee := m.accounts[v.Payee].Balance - old.accounts[v.Payee].Balance
+	payer := m.accounts[v.Payer].Balance - old.accounts[v.Payer].Balance
+	rest := v.Deposit - v.Paid
+	switch {
+	case payee == v.Paid && payer == rest: // somebody else's transaction, or no fee
+	case payee == v.Paid-fee && payer == rest:
+	case payee == v.Paid && payer == rest-fee:
+	default:
+		return fmt.Errorf("I5: channel %x with %d of %d paid gave its payee %d and its payer %d, fee %d", closed[0], v.Paid, v.Deposit, int64(payee), int64(payer), fee)
+	}
+	return nil
+}
+
+func (m *Monitor) grantsAfter(_ *State, old *Monitor) error {
 	for k, end := range old.grants {
 		if m.grants[k] < end {
 			return fmt.Errorf("I8: grant of %d on %x shrank from %d to %d", k.party, k.object, end, m.grants[k])
 		}
 	}
+	return nil
+}
+
+// verdictsAfter wants settled verdicts to stay, and what a FAIL takes to go to
+// KITTY. A PASS takes a bonus from there, so that both at once show nothing.
+func (m *Monitor) verdictsAfter(_ *State, old *Monitor) error {
 	for k, v := range old.settled {
 		if now, ok := m.settled[k]; !ok || now != v {
 			return fmt.Errorf("I7: verdict on epoch %d of service %x changed", k.epoch, k.service)
+		}
+	}
+	slashed, passed := uint64(0), false
+	for k, v := range m.settled {
+		if _, before := old.settled[k]; !before {
+			slashed += v.slashed
+			passed = passed || v.verdict == Pass
+		}
+	}
+	if !passed && m.kitty < old.kitty+slashed {
+		return fmt.Errorf("I10: %d were slashed, KITTY went from %d to %d", slashed, old.kitty, m.kitty)
+	}
+	return nil
+}
+
+// reputation changes by verdicts and undelivered keys only, once by each. Where one
+// account had several at once, their order is not known.
+func (m *Monitor) reputation(s *State, old *Monitor) error {
+	type event struct {
+		count  int
+		result uint64
+	}
+	events := make(map[uint64]event)
+	note := func(acc, opened uint64, lost bool) {
+		rep := uint64(old.accounts[acc].Rep)
+		if lost {
+			rep = rep * s.paramAt(RepLossThirds, opened) / 3
+		} else {
+			rep += (maxRep - rep) / s.paramAt(RepGainDivisor, opened)
+		}
+		events[acc] = event{events[acc].count + 1, rep}
+	}
+	for k, v := range m.settled {
+		if _, before := old.settled[k]; before || v.verdict == None {
+			continue
+		}
+		note(v.provider, s.services.get(k.service).Opened, v.verdict == Fail)
+	}
+	for id, a := range m.auctions {
+		if before, ok := old.auctions[id]; ok && before.Phase == PhaseAwarded && a.Phase == PhaseCancelled && !s.devices.get(a.Device).Revoked {
+			note(a.Owner, a.Opened, true)
+		}
+	}
+	for id, before := range old.accounts {
+		want, now := event{result: uint64(before.Rep)}, m.accounts[id].Rep
+		if e, ok := events[id]; ok {
+			want = e
+		}
+		if want.count <= 1 && uint64(now) != want.result {
+			return fmt.Errorf("I7: reputation of account %d went from %d to %d with %d reasons, want %d", id, before.Rep, now, want.count, want.result)
 		}
 	}
 	return nil

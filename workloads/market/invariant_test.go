@@ -56,6 +56,7 @@ func TestCheckFindsFaults(t *testing.T) {
 		{"second winner", "I3", func(s *State) { s.bids.mut(partyKey{auction, 122}).State = BidWon }},
 		{"no winner", "I3", func(s *State) { s.bids.mut(partyKey{auction, 121}).State = BidLost }},
 		{"price", "I3", func(s *State) { a := s.auctions.mut(auction); a.Price, a.Escrow = 1999, 1999 }},
+		{"second price", "I3", func(s *State) { s.auctions.mut(auction).Kind = SecondPrice }},
 		{"below reserve", "I3", func(s *State) { s.auctions.mut(auction).Reserve = 2001 }},
 		{"loser's lock", "I4", func(s *State) { s.bids.mut(partyKey{auction, 122}).Lock = 7 }},
 		{"open bid after award", "I4", func(s *State) { s.bids.mut(partyKey{auction, 122}).State = BidRevealed }},
@@ -94,8 +95,40 @@ func TestCheckFindsFaults(t *testing.T) {
 	}
 }
 
+// Each amount is possible, their sum wraps to what genesis had.
+func TestCheckFindsOverflow(t *testing.T) {
+	k, _, _, _, _ := busyKit(t)
+	k.s.config.supply, k.s.clock.mut(0).NextAccount = 1<<62, 1<<20
+	have := uint64(0)
+	for _, a := range k.s.accounts.rows {
+		have += a.val.Balance + a.val.FreeStake
+		for _, u := range a.val.Unbonding {
+			have += u.Amount
+		}
+	}
+	for p := range numPots {
+		have += k.s.Pot(p)
+	}
+	for i := range uint64(4) { // together 2^64
+		k.s.accounts.put(1_000+i, Account{Key: Key(fill32(byte(200 + i))), Balance: 1 << 62})
+	}
+	k.s.accounts.put(2_000, Account{Key: Key(fill32(250)), Balance: 1<<62 - have})
+	require.ErrorContains(t, conserved(k.s), "more than 2^64")
+	require.ErrorContains(t, Check(k.s), "more than 2^64")
+}
+
 func TestMonitorFindsFaults(t *testing.T) {
-	k, auction, _, channel, _ := busyKit(t)
+	k, auction, service, channel, _ := busyKit(t)
+	fail := func(s *State, slashed uint64) {
+		j := s.verdicts.mut(epochKey{service, 0})
+		j.State, j.Verdict, j.Slashed = JudgementSettled, Fail, slashed
+	}
+	payOut := func(s *State, paid, back uint64) {
+		v := s.channels.mut(channel)
+		v.State, v.Paid = ChannelClosed, paid
+		s.credit(v.Payee, paid)
+		s.credit(v.Payer, back)
+	}
 	for _, c := range []struct {
 		want   string
 		damage func(s *State)
@@ -105,8 +138,17 @@ func TestMonitorFindsFaults(t *testing.T) {
 		{"I13", func(s *State) { s.accounts.mut(120).Nonce += 2 }},
 		{"I13", func(s *State) { s.accounts.mut(120).Nonce++; s.accounts.mut(121).Nonce++ }},
 		{"I3", func(s *State) { s.auctions.mut(auction).Winner = 122 }},
+		{"I13", func(s *State) { s.accounts.mut(120).Nonce--; s.accounts.mut(121).Nonce++ }},
 		{"I8", func(s *State) { g := s.grants.sorted()[0]; s.grants.mut(g).End-- }},
-		{"", func(s *State) { s.channels.mut(channel).State = ChannelClosed }},
+		{"I12", func(s *State) { s.auctions.mut(auction).Phase = PhaseCancelled }},
+		{"I12", func(s *State) { a := s.accounts.mut(140); a.Unbonds, a.Unbonding = 0, [4]Unbonding{} }},
+		{"I7", func(s *State) { s.accounts.mut(130).Rep-- }},
+		{"I7", func(s *State) { fail(s, 0); s.loseRep(130, 0); s.loseRep(130, 0) }},
+		{"I10", func(s *State) { fail(s, 100); s.loseRep(130, 0); s.credit(120, 100) }},
+		{"I5", func(s *State) { s.channels.mut(channel).State = ChannelClosed }},
+		{"I5", func(s *State) { payOut(s, 601, 0) }},
+		{"I5", func(s *State) { payOut(s, 200, 300) }},
+		{"", func(s *State) { payOut(s, 200, 400) }},
 	} {
 		var m Monitor
 		require.NoError(t, m.After(k.s))

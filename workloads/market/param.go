@@ -183,5 +183,5 @@ func ParamNamed(name string) (Param, error) {
 		}
 		names = append(names, paramTable[i].name)
 	}
-	return 0, fmt.Errorf("no parameter %q; did you mean %q? (%s)", name, protocols.Suggest(name, names), strings.Join(names, ", "))
+	return 0, fmt.Errorf("no parameter %q%s; known are %s", name, protocols.Suggest(name, names), strings.Join(names, ", "))
 }

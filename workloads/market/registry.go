@@ -126,11 +126,17 @@ func (s *State) deviceRevoke(p *DeviceRevoke) Code {
 
 // anchorReadings takes the anchors of a site from its gateway: an account of the
 // role whose org number is the site's. The site that belongs to a service (see
-// ServiceSite) is open to the service's active provider as well.
+// ServiceSite) is open to the service's active provider as well, whose slot is the
+// epoch that runs: another one would stand in the way of the providers after it.
 func (s *State) anchorReadings(p *AnchorReadings) Code {
 	a := s.accounts.get(s.tx.Sender)
-	if !(a.Has(Gateway) && a.Org == p.Site) && !s.providesSite(p.Site) {
-		return ErrRole
+	if !a.Has(Gateway) || a.Org != p.Site {
+		switch provides, runs := s.providesSite(p.Site, p.Slot); {
+		case !provides:
+			return ErrRole
+		case !runs:
+			return ErrSlotReplay
+		}
 	}
 	if last := s.sites.get(p.Site); last != nil && p.Slot <= *last {
 		return ErrSlotReplay
@@ -148,13 +154,16 @@ func ServiceSite(service ID) uint32 {
 	return uint32(service[0])<<24 | uint32(service[1])<<16 | uint32(service[2])<<8 | uint32(service[3])
 }
 
-func (s *State) providesSite(site uint32) bool {
+// providesSite reports whether the sender is the active provider of a service of the
+// site, and whether the slot is the present epoch of such a service.
+func (s *State) providesSite(site uint32, slot uint64) (provides, runs bool) {
 	for _, id := range s.index.sites[site] {
 		if v := s.services.get(id); v.State == ServiceActive && v.Active == s.tx.Sender {
-			return true
+			provides = true
+			runs = runs || slot == uint64(v.Epoch)
 		}
 	}
-	return false
+	return provides, runs
 }
 
 // readingAppend takes readings from the device's own account, or from a gateway

@@ -2,6 +2,7 @@ package market
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -535,4 +536,27 @@ func TestSampleOf(t *testing.T) {
 	require.Len(t, a.Body, 2+4*10)
 	_, ok = d.s.SampleOf(d.id, 1)
 	require.False(t, ok)
+}
+
+// A provider anchors the epoch that runs and no other, so that whoever takes over
+// can anchor the next.
+func TestOnlyTheRunningEpochIsAnchored(t *testing.T) {
+	d := postService(t, ServicePost{SampleK: 10, Epochs: 9})
+	d.offer(OK, "p1", 900, 1000, 9000)
+	d.offer(OK, "p2", 1000, 1000, 9000)
+	anchor := func(want Code, name string, slot uint64) {
+		t.Helper()
+		require.Equal(t, want, d.do(name, &AnchorReadings{Site: ServiceSite(d.id), Slot: slot, Count: 120, Root: fill32(1)}))
+	}
+	d.at(1000)
+	anchor(ErrRole, "p2", 0)
+	anchor(ErrSlotReplay, "p1", math.MaxUint64)
+	anchor(ErrSlotReplay, "p1", 1)
+	anchor(OK, "p1", 0)
+	anchor(ErrSlotReplay, "p1", 0)
+	d.at(2000)
+	require.Equal(t, OK, d.do("auditor", &SampleReport{Service: d.id, Epoch: 0, K: 10, Fails: 2}))
+	anchor(ErrRole, "p1", 1)
+	anchor(ErrSlotReplay, "p2", 0)
+	anchor(OK, "p2", 1)
 }

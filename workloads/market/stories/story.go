@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/edgebft/edgebft/protocols"
 	"github.com/edgebft/edgebft/workloads/market"
@@ -101,7 +102,7 @@ func Named(scheme protocols.AppScheme, name string) (Story, error) {
 		}
 		names[i] = all[i].Name
 	}
-	return Story{}, fmt.Errorf("no story %q; did you mean %q? (%v)", name, protocols.Suggest(name, names), names)
+	return Story{}, fmt.Errorf("no story %q%s; known are %s", name, protocols.Suggest(name, names), strings.Join(names, ", "))
 }
 
 // book is a story being written. Parts set now and add transactions; the ticks are
