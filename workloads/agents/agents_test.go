@@ -389,9 +389,13 @@ func FuzzDecode(f *testing.F) {
 	types := Messages()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for i := range types {
-			if m, err := protocols.DecodeMessage(&types[i], b); err == nil && m == nil {
-				t.Fatal("no message and no error")
+			m, err := protocols.DecodeMessage(&types[i], b)
+			if err != nil {
+				continue
 			}
+			again, err := m.MarshalMsg(nil)
+			require.NoError(t, err)
+			require.Equal(t, b, again, "canonical encodings only")
 		}
 	})
 }

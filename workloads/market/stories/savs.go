@@ -70,6 +70,7 @@ const (
 	sampleUnits  = 120
 	sampleSize   = 30
 	sampleFails  = 817 // of 1,000 epochs, with the bad units below
+	cleanEpochs  = 50  // of a service without a bad unit
 )
 
 var badUnits = map[uint32]bool{3: true, 17: true, 40: true, 66: true, 91: true, 118: true}
@@ -99,8 +100,20 @@ func sampling(b *book) {
 		ID: service, Client: client.Account, Provider: provider.Account, Price: 10, Q: 9000,
 		Post: market.ServicePost{PriceMax: 12, PanelFee: 1, EpochMS: 1000, Epochs: sampleEpochs, Mechanism: market.Sampling, SampleK: sampleSize},
 	})
+	// Beside it a service without a bad unit.
+	honest := b.account("honest client", 0, org(1))
+	good := b.account("honest provider", 0, roles(market.Provider), org(4))
+	clean := id16(0x12)
+	b.genesis.Services = append(b.genesis.Services, market.GenesisService{
+		ID: clean, Client: honest.Account, Provider: good.Account, Price: 10, Q: 9000,
+		Post: market.ServicePost{PriceMax: 12, PanelFee: 1, EpochMS: 1000, Epochs: cleanEpochs, Mechanism: market.Sampling, SampleK: sampleSize},
+	})
 	for e := range uint32(sampleEpochs) {
 		b.now = 1000 * (uint64(e) + 1)
+		if e < cleanEpochs {
+			b.do(fmt.Sprintf("report on clean epoch %d", e), auditor,
+				&market.SampleReport{Service: clean, Epoch: e, K: sampleSize, Fails: sampledFails(clean, e, nil)}, market.OK)
+		}
 		if e == 0 {
 			b.do("one unit short", auditor, &market.SampleReport{Service: service, Epoch: e, K: sampleSize - 1}, market.ErrSampleSize)
 			b.do("not due", auditor, &market.SampleReport{Service: service, Epoch: 1, K: sampleSize}, market.ErrNotDue)
@@ -110,18 +123,19 @@ func sampling(b *book) {
 			&market.SampleReport{Service: service, Epoch: e, K: sampleSize, Fails: sampledFails(service, e, badUnits)}, market.OK)
 	}
 	const passed = sampleEpochs - sampleFails
-	b.balances(client, 12*sampleFails+2*passed, provider, 10*passed, auditor, sampleEpochs)
+	b.balances(client, 12*sampleFails+2*passed, provider, 10*passed, auditor, sampleEpochs+cleanEpochs, honest, 2*cleanEpochs, good, 10*cleanEpochs)
 	b.finally(func(s *market.State) error {
-		fails, clean := 0, 0
-		for e := range uint32(sampleEpochs) {
-			if j, _ := s.Judgement(service, e); j.Verdict == market.Fail {
-				fails++
+		count := func(service market.ID, verdict market.Verdict) (n int) {
+			for e := range uint32(sampleEpochs) {
+				if j, ok := s.Judgement(service, e); ok && j.Verdict == verdict {
+					n++
+				}
 			}
-			if sampledFails(service, e, nil) != 0 {
-				clean++
-			}
+			return n
 		}
-		return errors.Join(want("FAIL verdicts", fails, sampleFails), want("FAIL verdicts without a bad unit", clean, 0))
+		return errors.Join(want("FAIL verdicts", count(service, market.Fail), sampleFails),
+			want("FAIL verdicts without a bad unit", count(clean, market.Fail), 0),
+			want("PASS verdicts without a bad unit", count(clean, market.Pass), cleanEpochs))
 	})
 }
 
