@@ -1,6 +1,8 @@
 package pbft
 
 import (
+	"slices"
+
 	"github.com/edgebft/edgebft/protocols"
 	"github.com/edgebft/edgebft/protocols/smr"
 )
@@ -31,6 +33,7 @@ func (o *Orderer) onCheckpoint(from protocols.NodeID, m *Checkpoint) {
 		return
 	}
 	o.ahead[from] = CheckpointEntry{m.Seq, m.Digest}
+	o.prove()
 	if o.Vouched(m.Seq, m.Digest) {
 		o.fallBehind(m.Seq, m.Digest)
 	}
@@ -127,7 +130,7 @@ func hasCheckpoint(vc *ViewChange, seq uint64, d protocols.Digest) bool {
 
 // fallBehind asks the shell to fetch a state that ordering will not reach.
 func (o *Orderer) fallBehind(seq uint64, d protocols.Digest) {
-	if seq <= o.delivered && seq <= o.h {
+	if seq <= o.delivered {
 		return
 	}
 	if seq > o.target.Seq {
@@ -137,15 +140,90 @@ func (o *Orderer) fallBehind(seq uint64, d protocols.Digest) {
 	o.shell.Behind(seq, d, o.holders(seq, d))
 }
 
-// makeStable moves the low watermark h to seq and drops the log up to it.
+// makeStable moves the low watermark h to seq and drops the log up to it. The record
+// comes before the state that the shell may make durable: a state without it was
+// fetched, and is not proven.
 func (o *Orderer) makeStable(seq uint64, d protocols.Digest) {
 	o.env.Emit(protocols.Event{Kind: protocols.EventCheckpoint, View: o.view, Seq: seq, Digest: d})
+	o.record(&StableRecord{Seq: seq, Digest: d})
 	if o.shell.Stable(seq, d) {
-		o.compact = true
-	} else {
-		o.record(&StableRecord{Seq: seq, Digest: d})
+		o.durable = max(o.durable, seq)
 	}
 	o.moveWindow(seq, d)
+}
+
+// prove moves the low watermark towards a fetched state as far as that is safe. f+1
+// replicas vouch for such a state, of which one may be correct: if this replica dropped
+// its log up to there, no 2f+1 others could perhaps agree on where a view begins any
+// more. h moves to a checkpoint that 2f+1 replicas have sent, so that f+1 correct ones
+// hold it, or that f+1 have sent and f+1 have passed, as they say in STATUS: then a
+// correct replica knows of such a proof for a later one.
+func (o *Orderer) prove() {
+	if o.fetched.Seq <= o.h || o.recovering {
+		return
+	}
+	if o.inWindow(o.fetched.Seq) {
+		o.countCheckpoint(int(o.cfg.Self), o.fetched.Seq, o.fetched.Digest)
+	}
+	passed := o.claimedBy(func(c *Status) uint64 { return c.Stable })
+	best := CheckpointEntry{Seq: o.h}
+	consider := func(c CheckpointEntry) {
+		if c.Seq <= best.Seq || c.Seq > o.fetched.Seq {
+			return
+		}
+		votes := 0
+		if o.inWindow(c.Seq) {
+			if v := o.checkpoints[c.Seq]; v != nil {
+				votes = v.Count(c.Digest)
+			}
+		} else {
+			for i := range o.ahead {
+				if o.ahead[i] == c {
+					votes++
+				}
+			}
+			votes += int(flag(c == o.fetched))
+		}
+		if votes >= o.quorum || c.Seq <= passed && (votes >= o.weak || c == o.fetched) {
+			best = c
+		}
+	}
+	consider(o.fetched)
+	for _, c := range o.ahead {
+		consider(c)
+	}
+	k := uint64(o.cfg.Interval)
+	for seq := o.h + k; o.inWindow(seq); seq += k {
+		if v := o.checkpoints[seq]; v != nil {
+			d, _ := v.Leader()
+			consider(CheckpointEntry{seq, d})
+		}
+	}
+	if best.Seq > o.h {
+		o.makeStable(best.Seq, best.Digest)
+	}
+}
+
+// claimedBy is the highest number that f+1 replicas say, in STATUS, to have reached:
+// one of them is correct.
+func (o *Orderer) claimedBy(what func(c *Status) uint64) uint64 {
+	top := make([]uint64, len(o.claims))
+	for i := range o.claims {
+		top[i] = what(&o.claims[i])
+	}
+	slices.Sort(top)
+	return top[len(top)-o.weak]
+}
+
+// dropOwn forgets the own checkpoints up to seq.
+func (o *Orderer) dropOwn(seq uint64) {
+	keep := o.own[:0]
+	for _, c := range o.own {
+		if c.Seq > seq {
+			keep = append(keep, c)
+		}
+	}
+	o.own = keep
 }
 
 // Least implements smr.Orderer.
@@ -156,22 +234,34 @@ func (o *Orderer) Least() uint64 {
 	return o.delivered + 1
 }
 
-// Jump implements smr.Orderer.
+// Jump implements smr.Orderer. The state, which is durable, and what is delivered move
+// at once, back too if the own state had diverged; the low watermark h, and with it P
+// and Q, only when that is proven (prove). Until then nothing is ordered above h+L.
 func (o *Orderer) Jump(seq uint64, d protocols.Digest) {
 	if seq < o.Least() {
 		return
 	}
-	o.diverged = 0
-	o.delivered = max(o.delivered, seq)
-	if o.delivered > seq {
-		// The state went back to the checkpoint (it had diverged): deliver again.
-		o.delivered = seq
+	wrong := seq // own checkpoints from here on are wrong, or passed over
+	if o.diverged > o.h {
+		wrong = o.diverged
 	}
-	o.next = max(o.next, seq)
+	o.diverged = 0
+	for i, c := range o.own {
+		if c.Seq >= wrong {
+			o.own = o.own[:i]
+			break
+		}
+	}
+	o.fetched = CheckpointEntry{seq, d}
+	o.own = append(o.own, o.fetched)
+	o.delivered, o.durable = seq, seq
+	o.next, o.highest = max(o.next, seq), max(o.highest, seq)
+	if o.target.Seq <= seq {
+		o.target = CheckpointEntry{}
+	}
 	o.forgetDone()
-	o.compact = true
-	o.moveWindow(seq, d)
-	if o.learner == nil { // the state is durable; others may lack this vote
+	o.prove()
+	if o.learner == nil { // others may lack this vote
 		o.env.Multicast(o.cfg.Replicas, &Checkpoint{Seq: seq, Digest: d})
 	}
 	o.deliver()
@@ -197,13 +287,7 @@ func (o *Orderer) moveWindow(seq uint64, d protocols.Digest) {
 		}
 		s.reset(0)
 	}
-	keep := o.own[:0]
-	for _, c := range o.own {
-		if c.Seq > seq {
-			keep = append(keep, c)
-		}
-	}
-	o.own = keep
+	o.dropOwn(seq)
 	for n := old + 1; n <= seq; n++ {
 		if n%uint64(o.cfg.Interval) == 0 {
 			delete(o.checkpoints, n)
@@ -224,7 +308,10 @@ func (o *Orderer) moveWindow(seq uint64, d protocols.Digest) {
 			}
 		}
 	}
-	if o.h != seq { // a later checkpoint became stable in the loop above
+	if o.h == seq {
+		o.prove()
+	}
+	if o.h != seq { // a later checkpoint became stable by now
 		return
 	}
 	o.graduate()
@@ -233,9 +320,34 @@ func (o *Orderer) moveWindow(seq uint64, d protocols.Digest) {
 		o.prepareChosen()
 		o.tryNewView()
 	}
-	if o.cfg.Log && o.compact && !o.recovering { // later records are not replayed yet
-		o.compact = false
-		o.env.Compact(o.summary())
+	if o.durable >= o.h {
+		o.compact()
 	}
 	o.tryPropose()
+}
+
+// compact replaces the log by what it has to say above h. The state at h or above must
+// be durable.
+func (o *Orderer) compact() {
+	if o.cfg.Log && !o.recovering { // later records are not replayed yet
+		o.viewRecords = 0
+		o.env.Compact(o.summary())
+	}
+}
+
+// maxViewRecords bounds the view changes in the log.
+const maxViewRecords = 32
+
+// compactViews keeps view changes without progress, of which there may be any number,
+// from filling the log; snapshots, which come with progress, take care of the rest.
+func (o *Orderer) compactViews() {
+	if o.viewRecords++; o.viewRecords < maxViewRecords || !o.cfg.Log {
+		return
+	}
+	if o.durable < o.h && o.shell.Save(o.h) {
+		o.durable = o.h
+	}
+	if o.durable >= o.h {
+		o.compact()
+	}
 }

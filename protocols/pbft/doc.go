@@ -16,7 +16,7 @@
 //	NEW-VIEW (sets V, X)       Orderer.tryNewView, decide, onNewView, tryAccept, adoptView
 //	retransmission (STATUS)    Orderer.onResend, onStatus, resendVotes
 //	fetching batches           Orderer.fetchBatch, onFetchBatch, onBatch
-//	state transfer             Orderer.fallBehind, smr transfer, Orderer.Jump
+//	state transfer             Orderer.fallBehind, smr transfer, Orderer.Jump, prove
 //	recovery, lost disk        recover, learner (QUERY-STABLE, REPLY-STABLE)
 //
 // Quorums follow n and f: 2f+1 stands for ceil((n+f+1)/2) and 2f PREPAREs for one
@@ -60,7 +60,8 @@
 //     earlier primaries is not held against the next.
 //  11. A replica without its disk counts as faulty until its own stable checkpoint is
 //     a full window above what any replica it asked had executed; until then it
-//     follows and executes but sends no vote (type learner). What it sent in its
+//     follows and executes but sends no vote (type learner). Answers that what f+1
+//     say in STATUS contradicts do not count. What it sent in its
 //     former life is void, since it may contradict it now: VIEW-CHANGE carries the
 //     life in which its sender last lost its disk, NEW-VIEW that of each VIEW-CHANGE
 //     it rests on, and who knows of a later life believes neither (noteLife,
@@ -73,7 +74,9 @@
 //  13. The checkpoint that a NEW-VIEW begins with becomes stable by 2f+1 CHECKPOINTs,
 //     like any other: of the f+1 that hold it only one may be correct, and if that one
 //     dropped its log while nobody else saw the NEW-VIEW, no later view could begin.
-//     Its state is handed out at once.
+//     Its state is handed out at once. The same holds for a state that was fetched on
+//     the word of f+1 CHECKPOINTs: the state moves, h, P and Q do not, until 2f+1 have
+//     sent that CHECKPOINT or f+1 say that theirs is not below (Orderer.prove).
 //  14. NEW-VIEW is its sender's vote for all slots it chooses. A new primary whose
 //     window does not reach them all catches up first, or Q would lack its vote.
 //  15. The last NEW-VIEW of each sender is kept until it can be judged, whatever view
@@ -86,6 +89,10 @@
 //     VIEW-CHANGEs, proposals on STATUS) is bounded per resend period.
 //  18. A replica that left one view too many counts the COMMITs of the lower view that
 //     f+1 others take part in (decision 3). It does not vote there any more.
+//  19. The log is compacted when the state at h, or a later one, is durable: at
+//     snapshots, which the shell makes after so much ordered work, and after
+//     maxViewRecords view changes, for which it makes one if need be. A log whose state
+//     cannot be read counts as a lost disk.
 //
 // What it is not: no dynamic membership, no read-only optimisation, no proactive
 // key refreshment.

@@ -95,6 +95,7 @@ type Orderer struct {
 	checkpoints map[uint64]*smr.Votes // slots in (h, h+L], multiples of K
 	ahead       []CheckpointEntry     // per replica: its latest vote beyond the window
 	target      CheckpointEntry       // vouched for, and out of our reach by ordering
+	fetched     CheckpointEntry       // a state that came by transfer; above h it is not proven yet
 	diverged    uint64                // slot at which the own state was found wrong
 
 	// View changes.
@@ -130,10 +131,11 @@ type Orderer struct {
 	entered, left protocols.Time   // when this replica entered its last view, and left it
 
 	// Recovery from a lost disk.
-	compact    bool          // the state at h is durable: the log may be compacted
-	born       LearnerRecord // of the last loss; Life is 0 if there was none
-	learner    *learner
-	recovering bool
+	durable     uint64        // slot of the durable state: if it is not below h, the log may be compacted
+	viewRecords int           // view changes in the log
+	born        LearnerRecord // of the last loss; Life is 0 if there was none
+	learner     *learner
+	recovering  bool
 }
 
 type vcKey struct {
@@ -219,10 +221,14 @@ func NewOrderer(cfg OrdererConfig) *Orderer {
 	return o
 }
 
-// Begin implements smr.Orderer.
-func (o *Orderer) Begin(shell smr.Shell, stable uint64, digest protocols.Digest) {
-	o.shell, o.h, o.hDigest = shell, stable, digest
-	o.delivered, o.next, o.highest = stable, stable, stable
+// Begin implements smr.Orderer. Whether the state was proven to be stable the log says.
+func (o *Orderer) Begin(shell smr.Shell, slot uint64, digest protocols.Digest) {
+	o.shell = shell
+	o.delivered, o.next, o.highest, o.durable = slot, slot, slot, slot
+	if slot > 0 {
+		o.fetched = CheckpointEntry{slot, digest}
+		o.own = append(o.own, o.fetched)
+	}
 }
 
 // Start implements protocols.Node.

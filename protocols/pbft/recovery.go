@@ -16,6 +16,7 @@ func (o *Orderer) recover(boot protocols.Boot) {
 			rec := o.born
 			o.env.Compact(&rec)
 		}
+		o.prove()
 		return
 	}
 	o.recovering = true
@@ -96,6 +97,7 @@ func (o *Orderer) recover(boot protocols.Boot) {
 	if o.learner != nil {
 		o.active = false
 	}
+	o.prove()
 	o.prepareChosen()
 }
 
@@ -104,7 +106,7 @@ func (o *Orderer) recover(boot protocols.Boot) {
 // on as one that lost its disk.
 func (o *Orderer) stateIsLost(boot protocols.Boot) bool {
 	for _, r := range boot.Records {
-		if m, ok := r.Message.(*Summary); ok && m.Stable > o.h {
+		if m, ok := r.Message.(*Summary); ok && m.Stable > o.delivered {
 			o.env.Emit(protocols.Event{Kind: protocols.EventProtocol, Seq: m.Stable, Note: "the state that the log begins with is lost"})
 			return true
 		}
@@ -141,7 +143,6 @@ func (o *Orderer) recoverStable(m *StableRecord, decided []Entry) {
 		return // cannot happen with a complete log
 	}
 	o.shell.Stable(m.Seq, m.Digest)
-	o.compact = false
 	o.moveWindow(m.Seq, m.Digest)
 }
 
@@ -157,6 +158,8 @@ func (o *Orderer) recoverSlot(seq, view uint64) *slot {
 
 func (o *Orderer) recoverSummary(m *Summary) []Entry {
 	o.view, o.active, o.voteView = m.View, m.Active, m.VoteView
+	o.h, o.hDigest = m.Stable, m.StableDigest
+	o.dropOwn(o.h)
 	if len(m.NewView) == 1 {
 		nv := m.NewView[0]
 		o.newView, o.newViewSum = &nv, o.digestOf(&nv)

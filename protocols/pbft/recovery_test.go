@@ -262,3 +262,46 @@ func TestLiesAboutTheReachedSlot(t *testing.T) {
 		require.LessOrEqual(t, s.o(6).h, uint64(5+4*2), "reached %d", reached)
 	}
 }
+
+// View changes without progress do not make the log grow, whether or not the state at
+// the last stable checkpoint is durable, and what they leave in it is enough to go on.
+func TestLogOfAnIdleCluster(t *testing.T) {
+	for _, every := range []int64{1000, 1} {
+		for _, enter := range []bool{true, false} { // the views that are left for begin, or do not
+			s := newScript(t, 4, 1, map[string]int64{"snapshot_every": every})
+			serve(s, 0, 1, 6)
+			require.Equal(t, uint64(4), s.o(0).h)
+			s.lost = func(p packet) bool { return p.m.Tag() == TagNewView && !enter }
+			for range 3 * maxViewRecords {
+				s.suspect(0, 1, 2, 3)
+				s.run()
+			}
+			for _, a := range s.actors {
+				require.Less(t, len(a.records), 3*maxViewRecords, "replica %d", a.id)
+				require.Equal(t, enter || a.o.isPrimary(), a.o.active, "replica %d", a.id)
+			}
+			s.lost = nil
+			view := s.o(0).view
+			require.Equal(t, uint64(3*maxViewRecords), view)
+			var promised []*ViewChange
+			for _, a := range s.actors {
+				promised = append(promised, a.o.viewChangeMessage(view+1))
+			}
+			s.crash(0, 1, 2, 3)
+			s.queue = nil
+			s.restart(protocols.Recovered, 0, 1, 2, 3)
+			for i, a := range s.actors {
+				require.Equal(t, promised[i], a.o.viewChangeMessage(view+1))
+				require.Equal(t, view, a.o.view, "replica %d", a.id)
+				require.Equal(t, uint64(6), a.o.delivered, "replica %d", a.id)
+			}
+			s.pass(time.Minute)
+			s.ask(request(1, 7, 4), 0, 1, 2, 3)
+			s.pass(time.Minute)
+			for _, a := range s.actors {
+				require.Equal(t, uint64(7), a.o.delivered, "replica %d", a.id)
+			}
+			s.agree()
+		}
+	}
+}

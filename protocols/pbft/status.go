@@ -1,7 +1,6 @@
 package pbft
 
 import (
-	"slices"
 	"time"
 
 	"github.com/edgebft/edgebft/protocols"
@@ -84,7 +83,7 @@ func (o *Orderer) forgetDone() {
 // unfinished reports whether this replica may lack something that others have.
 func (o *Orderer) unfinished() bool {
 	return !o.active || o.learner != nil || o.target.Seq > o.delivered || o.highest > o.delivered ||
-		o.claimed > o.delivered || o.asking || o.pending.Awaited() > 0 ||
+		o.claimed > o.delivered || o.fetched.Seq > o.h || o.asking || o.pending.Awaited() > 0 ||
 		o.newView != nil && o.newView.Stable > o.h // its checkpoint is not proven yet
 }
 
@@ -152,6 +151,7 @@ func (o *Orderer) onStatus(from protocols.NodeID, m *Status) {
 	if o.noteLife(from, m.Life) {
 		o.claims[from] = *m
 	}
+	o.prove()
 	o.countClaims()
 	o.joinViewChange()
 	o.watchViewChange()
@@ -264,12 +264,7 @@ const entryBytes = 48
 // countClaims finds the highest slot that f+1 replicas say they delivered: one of
 // them is correct, so it can be reached.
 func (o *Orderer) countClaims() {
-	top := make([]uint64, len(o.claims))
-	for i := range o.claims {
-		top[i] = o.claims[i].Delivered
-	}
-	slices.Sort(top)
-	o.claimed = top[len(top)-o.weak]
+	o.claimed = o.claimedBy(func(c *Status) uint64 { return c.Delivered })
 	o.armResend()
 }
 

@@ -95,3 +95,86 @@ func TestTransferUnderLoad(t *testing.T) {
 	s.wave()
 	require.GreaterOrEqual(t, s.o(3).delivered, first.m.(*smr.StateChunk).Slot)
 }
+
+// jumped is a cluster of 7 in which replica 0 alone, with the help of the Byzantine 5
+// and 6, decided slots up to last; they show its checkpoint to replica 1 alone, which
+// adopts that state. Then they are silent, and the network is calm. Checkpoints up to
+// proven became stable at 0, 2, 3 and 4 before.
+func jumped(t *testing.T, proven, last uint64) *script {
+	s := newScript(t, 7, 2, map[string]int64{"checkpoint": 4, "pipeline": 16, "view_change_timeout": int64(5 * time.Second)}, 5, 6)
+	var batches []protocols.Digest
+	s.lost = func(p packet) bool {
+		if m, ok := p.m.(*Commit); ok && p.to != 0 && m.Seq > proven && p.from < 5 { // four are no quorum
+			return p.to == 1
+		}
+		return p.to == 1 && p.m.Tag() != TagCheckpoint || p.to == 1 && p.from != 0 && p.from < 5
+	}
+	vote := func(seq uint64) {
+		d := s.o(2).log.peek(seq).digest
+		batches = append(batches, d)
+		for _, liar := range []protocols.NodeID{5, 6} {
+			s.send(liar, &Prepare{0, seq, d}, 0, 2, 3, 4)
+			s.send(liar, &Commit{0, seq, d}, 0)
+			if seq <= proven {
+				s.send(liar, &Commit{0, seq, d}, 2, 3, 4)
+			}
+		}
+		s.run()
+	}
+	for seq := uint64(1); seq <= last; seq++ {
+		s.ask(request(1, seq, 7), 0)
+		s.run()
+		vote(seq)
+		if seq <= proven && seq%4 == 0 {
+			for _, liar := range []protocols.NodeID{5, 6} {
+				s.send(liar, &Checkpoint{seq, s.o(0).own[0].Digest}, 0, 2, 3, 4)
+			}
+			s.run()
+		}
+	}
+	require.Equal(t, last, s.o(0).delivered)
+	require.Equal(t, []uint64{proven, proven, 0}, []uint64{s.o(0).h, s.o(2).h, s.o(1).h})
+	require.Equal(t, proven, s.o(2).delivered)
+	top := s.o(0).own[len(s.o(0).own)-1]
+	require.Equal(t, last, top.Seq)
+	for _, from := range []protocols.NodeID{0, 5, 6} {
+		s.send(from, &Checkpoint{top.Seq, top.Digest}, 1)
+	}
+	s.lost = func(p packet) bool { // the state comes from 0, and nothing else yet
+		return p.to == 1 && p.m.Tag() != TagCheckpoint && p.m.Tag() != smr.TagStateChunk || p.to == 1 && p.from != 0 && p.from < 5 || p.from == 1 && p.to != 0
+	}
+	for range 40 {
+		if s.o(1).delivered < last {
+			s.pass(100 * time.Millisecond)
+		}
+	}
+	require.Equal(t, last, s.o(1).delivered)
+	require.Zero(t, s.o(0).view)
+	return s
+}
+
+// A state that f+1 replicas vouch for may have one correct holder. The replica that
+// fetched it keeps its log until more have it, or no two quorums could agree any more on
+// where a view begins.
+func TestFetchedStateIsNotStable(t *testing.T) {
+	for _, c := range []struct{ proven, last uint64 }{{0, 4}, {0, 8}, {4, 8}, {4, 12}, {8, 16}} {
+		for _, restart := range []bool{false, true} {
+			s := jumped(t, c.proven, c.last)
+			require.Zero(t, s.o(1).h)
+			if restart {
+				s.crash(1)
+				s.restart(protocols.Recovered, 1)
+				require.Zero(t, s.o(1).h)
+				require.Equal(t, c.last, s.o(1).delivered)
+			}
+			s.lost = nil
+			s.ask(signed(request(2, 1, 7)), others(7, 5, 6)...)
+			s.pass(time.Minute)
+			for id := range protocols.NodeID(5) {
+				require.GreaterOrEqual(t, s.o(id).delivered, c.last+1, "proven %d, last %d, replica %d", c.proven, c.last, id)
+				require.Equal(t, c.last, s.o(id).h, "replica %d", id)
+			}
+			s.agree()
+		}
+	}
+}

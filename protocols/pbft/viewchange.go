@@ -33,6 +33,7 @@ func (o *Orderer) startViewChange(v uint64) {
 	o.myVC = o.viewChangeMessage(v)
 	o.env.Emit(protocols.Event{Kind: protocols.EventViewChange, View: v, Peer: o.Primary()})
 	o.record(o.myVC)
+	o.compactViews()
 	o.storeViewChange(o.myVC)
 	o.env.Multicast(o.cfg.Replicas, o.myVC)
 	o.armResend()
@@ -96,7 +97,11 @@ func (o *Orderer) forgetViewChanges(r protocols.NodeID) {
 func (o *Orderer) viewChangeMessage(v uint64) *ViewChange {
 	m := &ViewChange{View: v, Replica: o.cfg.Self, Life: o.born.Life, Stable: o.h}
 	m.Checkpoints = append(m.Checkpoints, CheckpointEntry{o.h, o.hDigest})
-	m.Checkpoints = append(m.Checkpoints, o.own...)
+	for _, c := range o.own {
+		if o.inWindow(c.Seq) { // not a fetched one that is far above
+			m.Checkpoints = append(m.Checkpoints, c)
+		}
+	}
 	o.log.each(o.h, func(s *slot) {
 		if s.hasP && !o.cfg.mutate.dropPrepared {
 			m.Prepared = append(m.Prepared, s.p)
@@ -446,6 +451,7 @@ func (o *Orderer) enterView(nv *NewView) {
 	o.cancel(&o.vcTimer)
 	o.record(nv)
 	o.adoptView(nv)
+	o.compactViews()
 	o.env.Emit(protocols.Event{Kind: protocols.EventNewView, View: nv.View, Peer: o.Primary()})
 }
 

@@ -7,9 +7,10 @@ import "github.com/edgebft/edgebft/protocols"
 // or on one of its own.
 type Orderer interface {
 	protocols.Node
-	// Begin hands over what the orderer needs before Start: its shell and the
-	// stable slot that the shell's recovered state stands at (0 at genesis).
-	Begin(shell Shell, stable uint64, digest protocols.Digest)
+	// Begin hands over what the orderer needs before Start: its shell and the slot that
+	// the shell's recovered, durable state stands at (0 at genesis): the last one that
+	// Stable or Save made durable, or that came by transfer.
+	Begin(shell Shell, slot uint64, digest protocols.Digest)
 	// Submit offers an authentic request for ordering that is not Done. Repeating it is
 	// harmless. Only a signed one may count against a primary that does not order it:
 	// an authenticator that is good here may be bad there.
@@ -26,8 +27,8 @@ type Orderer interface {
 	// Least is the lowest slot whose state is of use: ordering has got to the one
 	// before.
 	Least() uint64
-	// Jump says that the shell's state now stands at this slot, which is vouched
-	// for; slots up to it will not be delivered any more.
+	// Jump says that the shell's state, durable already, now stands at this slot,
+	// which is vouched for; slots up to it will not be delivered any more.
 	Jump(slot uint64, digest protocols.Digest)
 	// View is the present view, Primary its primary.
 	View() uint64
@@ -50,8 +51,12 @@ type Shell interface {
 	CheckpointDue(slot uint64)
 	// Stable says that the checkpoint at slot is proven. It reports whether the
 	// state at that slot has been made durable: only then may the orderer compact
-	// its log up to it. What is in memory it may forget in any case.
+	// its log up to it. What is in memory it may forget in any case. The slot may be
+	// below one whose state came by transfer.
 	Stable(slot uint64, digest protocols.Digest) bool
+	// Save asks for the state at the last stable slot to be made durable, because the
+	// orderer's log has grown, and reports whether it is.
+	Save(slot uint64) bool
 	// Behind says that the state at slot is vouched for by the holders (replica
 	// numbers) and that this replica cannot reach it by ordering.
 	Behind(slot uint64, digest protocols.Digest, holders []int)

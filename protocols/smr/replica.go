@@ -41,6 +41,7 @@ type Replica struct {
 	stable      checkpoint   // the last stable one; index is right if known
 	work        uint64       // requests ordered in this life, a null batch counts as one
 	saved       uint64       // work at the durable snapshot
+	savedSlot   uint64       // the slot of that
 	certs       certifier
 	mustSign    map[protocols.NodeID]protocols.Time
 	signFIFO    []protocols.NodeID
@@ -136,6 +137,7 @@ func (x *Replica) Start(env protocols.Env, boot protocols.Boot) {
 				continue
 			}
 			x.transfer.serve(s.Slot, s.Digest, s.Snapshot)
+			x.savedSlot = s.Slot
 			x.stable = checkpoint{slot: s.Slot, digest: s.Digest, index: x.exec.Executed(), known: true}
 		}
 	}
@@ -370,6 +372,9 @@ func (x *Replica) takeCheckpoint(slot uint64) {
 
 // Stable implements Shell.
 func (x *Replica) Stable(slot uint64, digest protocols.Digest) bool {
+	if x.stable.known && slot <= x.stable.slot { // by transfer the state got ahead
+		return slot <= x.savedSlot
+	}
 	x.stable = checkpoint{slot: slot, digest: digest}
 	durable := false
 	keep := x.checkpoints[:0]
@@ -399,6 +404,16 @@ func (x *Replica) Stable(slot uint64, digest protocols.Digest) bool {
 	return durable
 }
 
+// Save implements Shell.
+func (x *Replica) Save(slot uint64) bool {
+	if slot > x.savedSlot && x.stable.known && x.stable.slot == slot {
+		if snapshot := x.snapshotAt(x.stable); snapshot != nil {
+			x.adopt(slot, x.stable.digest, x.stable.work, snapshot)
+		}
+	}
+	return slot <= x.savedSlot
+}
+
 // settle notes that the stable checkpoint is a state this replica has been in:
 // nothing at or below it will be taken back.
 func (x *Replica) settle(c checkpoint) {
@@ -408,7 +423,7 @@ func (x *Replica) settle(c checkpoint) {
 
 // adopt makes a stable state durable, and serves it.
 func (x *Replica) adopt(slot uint64, digest protocols.Digest, work uint64, snapshot []byte) {
-	x.saved = work
+	x.saved, x.savedSlot = work, slot
 	x.transfer.serve(slot, digest, snapshot)
 	x.env.Compact(&StateRecord{Slot: slot, Digest: digest, Snapshot: snapshot})
 }
