@@ -28,15 +28,19 @@ type laneLog struct {
 	queue    []uint64    // numbers to be appended by evAppend, in order
 }
 
+// logRecord is small: a protocol keeps tens of thousands between two summaries.
 type logRecord struct {
 	seq     uint64
-	ep      int32
-	path    string
-	mt      *protocols.MessageType
-	msg     protocols.WireMessage // nil in wire mode
-	body    []byte                // wire mode
+	env     *env // who logged it: endpoint and path
+	what    any  // a protocols.WireMessage, in wire mode a *rawRecord
 	kind    logKind
 	durable bool
+}
+
+// rawRecord is a record as it stands on a disk.
+type rawRecord struct {
+	mt   *protocols.MessageType
+	body []byte
 }
 
 type logKind uint8
@@ -65,9 +69,9 @@ func (s *Sim) log(e *env, m protocols.WireMessage, kind logKind) {
 	g := &l.log
 	g.logged++
 	l.logs = true
-	r := logRecord{seq: g.logged, ep: e.ep, path: e.path, mt: mt, msg: m, kind: kind}
+	r := logRecord{seq: g.logged, env: e, what: m, kind: kind}
 	if s.cfg.Wire {
-		r.msg, r.body = nil, append([]byte(nil), body...)
+		r.what = &rawRecord{mt: mt, body: append([]byte(nil), body...)}
 	}
 	g.fresh = append(g.fresh, r)
 	if kind != logLazy {
@@ -245,12 +249,12 @@ func (g *laneLog) compact() {
 	from := make(map[owner]uint64) // last durable summary
 	for i := range g.records {
 		if r := &g.records[i]; r.kind == logCompact && r.durable {
-			from[owner{r.ep, r.path}] = r.seq
+			from[owner{r.env.ep, r.env.path}] = r.seq
 		}
 	}
 	keep := g.records[:0]
 	for i := range g.records {
-		if r := &g.records[i]; r.seq >= from[owner{r.ep, r.path}] {
+		if r := &g.records[i]; r.seq >= from[owner{r.env.ep, r.env.path}] {
 			keep = append(keep, *r)
 		}
 	}
@@ -276,16 +280,15 @@ func (s *Sim) records(l *lane) []protocols.Record {
 	var out []protocols.Record
 	for i := range l.log.records {
 		r := &l.log.records[i]
-		m := r.msg
-		if s.cfg.Wire {
-			again, err := protocols.DecodeMessage(r.mt, r.body)
-			if err != nil {
+		m, _ := r.what.(protocols.WireMessage)
+		if raw, ok := r.what.(*rawRecord); ok {
+			var err error
+			if m, err = protocols.DecodeMessage(raw.mt, raw.body); err != nil {
 				s.fail(fmt.Errorf("netsim: a record of node %d does not decode: %w", l.proc.node, err))
 				return nil
 			}
-			m = again
 		}
-		out = append(out, protocols.Record{Path: r.path, Message: m})
+		out = append(out, protocols.Record{Path: r.env.path, Message: m})
 	}
 	return out
 }
