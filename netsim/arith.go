@@ -57,19 +57,6 @@ func (n *nic) serve(ready int64, q, r uint64) int64 {
 	return n.busy
 }
 
-// backlog is the number of bytes still to be served at a time.
-func (n *nic) backlog(at int64) int64 {
-	if n.busy <= at || n.rate == 0 {
-		return 0
-	}
-	hi, lo := bits.Mul64(uint64(n.busy-at), n.rate)
-	if hi >= bitNanos {
-		return 1<<63 - 1
-	}
-	q, _ := bits.Div64(hi, lo, bitNanos)
-	return int64(q)
-}
-
 // scaled returns ps*permille/1000 for non-negative values.
 func scaled(ps, permille int64) int64 {
 	if permille == 1000 {

@@ -126,9 +126,6 @@ func TestNICCarriesRemainder(t *testing.T) {
 	q, r := serial(1<<40, 1e9) // beyond 64 bits on the way
 	require.EqualValues(t, 8<<40, q)
 	require.Zero(t, r)
-	n := nic{rate: 1e9, busy: 8_000}
-	require.EqualValues(t, 1000, n.backlog(0))
-	require.Zero(t, n.backlog(8_000))
 }
 
 func new128(a, b, d uint64) uint64 { return mulDiv(a, b, d) }

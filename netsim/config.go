@@ -17,7 +17,7 @@ type Mode uint8
 // Modes. Traces of Exact and Fast are equal wherever Fast is allowed, as long as no
 // bounded queue overflows.
 const (
-	// Auto: Fast for each host where it is exact, Exact elsewhere.
+	// Auto: Fast for each host where it is exact, Exact elsewhere and with a Sink.
 	Auto Mode = iota
 	// Exact: a message waits in the inbox of its lane until the lane is free.
 	Exact

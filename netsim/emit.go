@@ -88,7 +88,7 @@ func (s *Sim) emit(e *env, ev *protocols.Event) {
 		return
 	}
 	s.event = *ev
-	s.observe(c.start, e.self, &s.event)
+	s.observe(c.start, int(c.proc.id), e.self, &s.event)
 }
 
 // flushEmitted tells observers of what was emitted ahead for times up to now, or
@@ -102,12 +102,12 @@ func (s *Sim) flushEmitted(now int64) (any bool) {
 			continue // the node crashed before it came to this
 		}
 		s.event = x.ev
-		s.observe(x.at, x.node, &s.event)
+		s.observe(x.at, int(p.id), x.node, &s.event)
 	}
 	return any
 }
 
-func (s *Sim) observe(at int64, node protocols.NodeID, ev *protocols.Event) {
+func (s *Sim) observe(at int64, process int, node protocols.NodeID, ev *protocols.Event) {
 	s.heard = at
 	for i, o := range s.cfg.Observers {
 		o.Observe(protocols.Time(at), node, ev)
@@ -119,7 +119,7 @@ func (s *Sim) observe(at int64, node protocols.NodeID, ev *protocols.Event) {
 	}
 	if s.sinkOn {
 		t := protocols.Time(at)
-		s.rec = Record{Kind: RecordEvent, At: t, End: t, Ready: t, Node: node, Peer: protocols.Nobody, Path: ev.Path, Event: ev}
+		s.rec = Record{Kind: RecordEvent, At: t, End: t, Ready: t, Process: process, Node: node, Peer: protocols.Nobody, Path: ev.Path, Event: ev}
 		s.sink()
 	}
 	if s.triggered {

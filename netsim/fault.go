@@ -400,7 +400,7 @@ func (s *Sim) onFault(i uint32, phase int32) {
 			note = "ends: "
 		}
 		now := protocols.Time(s.now)
-		s.rec = Record{Kind: RecordFault, At: now, End: now, Ready: now, Node: node, Peer: protocols.Nobody, Note: note + x.String()}
+		s.rec = Record{Kind: RecordFault, At: now, End: now, Ready: now, Process: -1, Node: node, Peer: protocols.Nobody, Note: note + x.String()}
 		s.sink()
 	}
 	x.active = begin && x.Kind != FaultRecover && x.Kind != FaultResume

@@ -119,6 +119,15 @@ func (l *lane) waiting(now int64) int {
 	return l.count + r.count
 }
 
+// waitingAt counts the same at a time that may lie ahead.
+func (l *lane) waitingAt(at int64) int {
+	n, r := l.count, &l.ahead
+	for i := r.count - 1; i >= 0 && r.nth(i).start > at; i-- {
+		n++
+	}
+	return n
+}
+
 func (s *Sim) newLane(p *proc, idx int) *lane {
 	l := &lane{id: int32(len(s.lanes)), idx: idx, proc: p, host: p.host}
 	s.lanes = append(s.lanes, l)

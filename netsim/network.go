@@ -533,7 +533,7 @@ func (s *Sim) dropCopy(ref uint32, pl *payload, dst int32, why DropReason) {
 	}
 	if s.sinkOn {
 		now := protocols.Time(s.now)
-		s.rec = Record{Kind: RecordDrop, At: now, End: now, Ready: now, Node: s.eps[dst].id, Peer: pl.from, Type: pl.mt, Path: pl.path, Size: int(pl.size), Drop: why, Message: messageID(pl.src, pl.counter), Content: pl.trace}
+		s.rec = Record{Kind: RecordDrop, At: now, End: now, Ready: now, Process: int(s.eps[dst].proc.id), Node: s.eps[dst].id, Peer: pl.from, Type: pl.mt, Path: pl.path, Size: int(pl.size), Drop: why, Message: messageID(pl.src, pl.counter), Content: pl.trace}
 		s.sink()
 	}
 	s.release(ref)

@@ -42,8 +42,14 @@ type Record struct {
 	// At is when the step began, End when its lane was free again. Ready is when
 	// what it handled was ready for the lane: At-Ready is the queueing.
 	At, End, Ready protocols.Time
-	Node           protocols.NodeID
-	Lane           int
+	// Process is the index in Sim.Nodes of who it happened to, -1 for the network.
+	// All clients of one ClientsSpec are one process.
+	Process int
+	Node    protocols.NodeID
+	Lane    int
+	// Step groups what one step did: its sends, drops and events come before the
+	// record of the step itself, with the same number. 0 belongs to none.
+	Step uint64
 	// Peer is the other end of a message, or Nobody.
 	Peer protocols.NodeID
 	// Type is nil for what is no message.
@@ -60,9 +66,16 @@ type Record struct {
 	Content uint64
 	// Copies of a RecordSend.
 	Copies int
-	Drop   DropReason
-	Event  *protocols.Event // valid during the call only
-	Note   string
+	// Waiting is how many items the lane had in its inbox when a step began (in mode
+	// Fast, how many are known to). Sending
+	// is until when the NIC of its host had something to send when the step was
+	// over; where copies reach the NIC by events of their own (see Modes), the next
+	// step tells of them.
+	Waiting int
+	Sending protocols.Time
+	Drop    DropReason
+	Event   *protocols.Event // valid during the call only
+	Note    string
 }
 
 // TraceSink receives the full trace of a window, in the order of execution; At
@@ -72,8 +85,17 @@ type TraceSink interface {
 	Record(r *Record)
 }
 
+// TraceIntroducer is a TraceSink that wants to know the processes: it is told of
+// them once, before the first record.
+type TraceIntroducer interface {
+	Introduce(nodes []NodeInfo)
+}
+
 // sink hands s.rec to the sink if it lies in the window.
 func (s *Sim) sink() {
+	if s.cur.active {
+		s.rec.Step = s.steps
+	}
 	if at := s.rec.At; at >= s.cfg.SinkFrom && (s.cfg.SinkTo == 0 || at < s.cfg.SinkTo) {
 		s.cfg.Sink.Record(&s.rec)
 	}

@@ -73,7 +73,7 @@ func (s *Sim) prepare(e *env, to protocols.NodeID, m protocols.WireMessage, copi
 	}
 	if s.sinkOn {
 		at := protocols.Time(s.cur.start)
-		s.rec = Record{Kind: RecordSend, At: at, End: at, Ready: at, Node: e.self, Lane: l.idx, Peer: to, Type: mt, Path: e.path, Size: size, Message: messageID(e.ep, pl.counter), Content: pl.trace, Copies: copies}
+		s.rec = Record{Kind: RecordSend, At: at, End: at, Ready: at, Process: int(p.id), Node: e.self, Lane: l.idx, Peer: to, Type: mt, Path: e.path, Size: size, Message: messageID(e.ep, pl.counter), Content: pl.trace, Copies: copies}
 		s.sink()
 	}
 	n := uint64(copies)

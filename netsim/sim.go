@@ -259,7 +259,7 @@ func (s *Sim) start() error {
 		exactNeeded := h.lanes > 1 || h.parallel || s.strict
 		switch s.cfg.Mode {
 		case Auto:
-			h.fast = !exactNeeded
+			h.fast = !exactNeeded && s.cfg.Sink == nil // a trace shows what waits for what
 		case Fast:
 			if exactNeeded {
 				return fmt.Errorf("netsim: mode Fast needs one lane and one core per host; %s has %d lanes and %d cores: choose Auto or Exact", h.name, h.lanes, len(h.cores))
@@ -276,6 +276,9 @@ func (s *Sim) start() error {
 		s.boot(p)
 	}
 	s.sinkOn = s.cfg.Sink != nil
+	if in, ok := s.cfg.Sink.(TraceIntroducer); ok {
+		in.Introduce(s.Nodes())
+	}
 	return nil
 }
 

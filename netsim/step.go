@@ -156,7 +156,7 @@ func (s *Sim) step(l *lane, it *item, start int64, core int) {
 		s.tracing.add(recordKinds[kind], l.idx, start, end, node, s.idOf(peer), typ, size, 0)
 	}
 	if s.sinkOn {
-		s.rec = Record{Kind: recordKinds[kind], At: protocols.Time(start), End: protocols.Time(end), Ready: protocols.Time(it.ready), Node: node, Lane: l.idx, Peer: s.idOf(peer), Type: s.types[typ].mt, Path: path, Size: int(size), Key: it.key, Message: message, Content: content}
+		s.rec = Record{Kind: recordKinds[kind], At: protocols.Time(start), End: protocols.Time(end), Ready: protocols.Time(it.ready), Process: int(p.id), Node: node, Lane: l.idx, Peer: s.idOf(peer), Type: s.types[typ].mt, Path: path, Size: int(size), Key: it.key, Message: message, Content: content, Waiting: l.waitingAt(start), Sending: protocols.Time(h.tx.busy)}
 		s.sink()
 	}
 	c.active = false

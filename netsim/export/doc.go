@@ -3,8 +3,9 @@
 // it.
 //
 //   - [JSONLines]: the project's own trace, one JSON object per line;
-//   - [Perfetto]: Chrome trace JSON for ui.perfetto.dev: a process per node, a
-//     thread per lane, a slice per step, an arrow per copy of a message;
+//   - [Perfetto]: Chrome trace JSON for ui.perfetto.dev: a process per node (or per
+//     group of clients that share one), a thread per lane, a slice per step, an
+//     arrow per copy of a message, a thread for the NIC, counters of inboxes;
 //   - [ShiViz]: text with vector clocks, for a few dozen nodes.
 //
 // [Create] picks one by the name of a file and compresses if it ends in .zst. All
@@ -16,6 +17,6 @@
 // knows the length of a step only at its end. Exporters turn that around: cause
 // before effect.
 //
-// The trace has no counters of queue depths; a slice says how long what it
-// handled had been waiting (queued_ns) instead.
+// The receiving side has no track of its own: a slice says how long what it handled
+// had been waiting (queued_ns).
 package export

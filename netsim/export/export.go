@@ -112,22 +112,27 @@ func (e *exporter) Record(r *netsim.Record) {
 	if e.closed {
 		return
 	}
-	if len(e.pending) > 0 && (e.pending[0].Node != r.Node || e.pending[0].At != r.At || len(e.pending) >= maxPending) {
+	if len(e.pending) > 0 && (e.pending[0].Step != r.Step || len(e.pending) >= maxPending) {
 		e.release()
 	}
-	switch r.Kind {
-	case netsim.RecordSend, netsim.RecordEvent:
+	switch {
+	case r.Step != 0 && (r.Kind == netsim.RecordSend || r.Kind == netsim.RecordEvent || r.Kind == netsim.RecordDrop):
 		c := *r
 		if r.Event != nil { // valid during the call only
 			e.events = append(e.events, *r.Event)
 		}
 		c.Event = nil
 		e.pending = append(e.pending, c)
-	case netsim.RecordDrop, netsim.RecordFault:
-		e.write(r)
 	default:
 		e.write(r)
 		e.release()
+	}
+}
+
+// Introduce implements netsim.TraceIntroducer.
+func (e *exporter) Introduce(nodes []netsim.NodeInfo) {
+	if f, ok := e.format.(netsim.TraceIntroducer); ok {
+		f.Introduce(nodes)
 	}
 }
 
@@ -226,6 +231,59 @@ func (t tee) Record(r *netsim.Record) {
 	for _, s := range t {
 		s.Record(r)
 	}
+}
+
+// Introduce implements netsim.TraceIntroducer.
+func (t tee) Introduce(nodes []netsim.NodeInfo) {
+	for _, s := range t {
+		if in, ok := s.(netsim.TraceIntroducer); ok {
+			in.Introduce(nodes)
+		}
+	}
+}
+
+// processes knows the names of the processes of a run.
+type processes []netsim.NodeInfo
+
+// Introduce implements netsim.TraceIntroducer.
+func (p *processes) Introduce(nodes []netsim.NodeInfo) { *p = nodes }
+
+// info returns what is known of the process of a record, nil if nothing is.
+func (p processes) info(r *netsim.Record) *netsim.NodeInfo {
+	if r.Process < 0 || r.Process >= len(p) {
+		return nil
+	}
+	return &p[r.Process]
+}
+
+// process names the process of a record: the node, or its clients from first to
+// last.
+func (p processes) process(r *netsim.Record) string {
+	if r.Process < 0 {
+		return nodeName(protocols.Nobody)
+	}
+	if n := p.info(r); n != nil {
+		if n.Clients > 1 {
+			return fmt.Sprintf("%s-to-%d", nodeName(n.ID), int(n.ID-protocols.FirstClient)+n.Clients-1)
+		}
+		return nodeName(n.ID)
+	}
+	return nodeName(r.Node)
+}
+
+// several reports whether the process of a record has several clients, so that
+// its name does not say which one the record is about.
+func (p processes) several(r *netsim.Record) bool {
+	n := p.info(r)
+	return n != nil && n.Clients > 1
+}
+
+// lane names the lane of a record.
+func (p processes) lane(r *netsim.Record) string {
+	if n := p.info(r); n != nil && r.Lane < len(n.Lanes) {
+		return n.Lanes[r.Lane]
+	}
+	return fmt.Sprintf("lane%d", r.Lane)
 }
 
 // nodeName names a node for people.

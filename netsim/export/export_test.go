@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/edgebft/edgebft/netsim"
+	"github.com/edgebft/edgebft/netsim/profile"
 	"github.com/edgebft/edgebft/netsim/topology"
 	"github.com/edgebft/edgebft/protocols"
 )
@@ -29,17 +30,17 @@ var vote = &protocols.MessageType{Name: "VOTE"}
 // story is what a host tells: replica 0 starts and sends a vote to two others,
 // one copy arrives, one is lost; then a client's message is rejected.
 func story(s netsim.TraceSink) {
-	send := netsim.Record{Kind: netsim.RecordSend, At: 1000, End: 1000, Ready: 1000, Node: 0, Peer: protocols.Nobody, Type: vote, Path: "a", Size: 99, Message: 0xabc, Copies: 2}
+	send := netsim.Record{Kind: netsim.RecordSend, At: 1000, End: 1000, Ready: 1000, Step: 1, Node: 0, Peer: protocols.Nobody, Type: vote, Path: "a", Size: 99, Message: 0xabc, Copies: 2}
 	s.Record(&send)
 	ev := protocols.Event{Kind: protocols.EventCommitted, View: 1, Seq: 7, Digest: protocols.Digest{0xde, 0xad}, Note: "first \"line\"\nsecond"}
-	s.Record(&netsim.Record{Kind: netsim.RecordEvent, At: 1000, End: 1000, Ready: 1000, Node: 0, Peer: protocols.Nobody, Event: &ev})
+	s.Record(&netsim.Record{Kind: netsim.RecordEvent, At: 1000, End: 1000, Ready: 1000, Step: 1, Node: 0, Peer: protocols.Nobody, Event: &ev})
 	ev = protocols.Event{} // the host reuses it
-	s.Record(&netsim.Record{Kind: netsim.RecordStart, At: 1000, End: 1500, Ready: 1000, Node: 0, Peer: protocols.Nobody, Key: 1})
-	s.Record(&netsim.Record{Kind: netsim.RecordFault, At: 1600, End: 1600, Ready: 1600, Node: protocols.Nobody, Peer: protocols.Nobody, Note: "partition"})
-	s.Record(&netsim.Record{Kind: netsim.RecordMessage, At: 2000, End: 2100, Ready: 1990, Node: 1, Lane: 2, Peer: 0, Type: vote, Path: "a", Size: 99, Key: 2, Message: 0xabc, Content: 0x10})
-	s.Record(&netsim.Record{Kind: netsim.RecordDrop, At: 2200, End: 2200, Ready: 2200, Node: 2, Peer: 0, Type: vote, Path: "a", Size: 99, Message: 0xabc, Drop: netsim.DropLoss})
-	s.Record(&netsim.Record{Kind: netsim.RecordTimer, At: 3001, End: 3001, Ready: 3001, Node: 1, Peer: protocols.Nobody, Key: 3})
-	s.Record(&netsim.Record{Kind: netsim.RecordReject, At: 4000, End: 4000, Ready: 4000, Node: 1, Peer: protocols.FirstClient + 5, Type: vote, Size: 12, Key: 4, Message: 0xdef})
+	s.Record(&netsim.Record{Kind: netsim.RecordStart, At: 1000, End: 1500, Ready: 1000, Step: 1, Node: 0, Peer: protocols.Nobody, Key: 1, Waiting: 3, Sending: 1700})
+	s.Record(&netsim.Record{Kind: netsim.RecordFault, At: 1600, End: 1600, Ready: 1600, Process: -1, Node: protocols.Nobody, Peer: protocols.Nobody, Note: "partition"})
+	s.Record(&netsim.Record{Kind: netsim.RecordMessage, At: 2000, End: 2100, Ready: 1990, Step: 2, Process: 1, Node: 1, Lane: 2, Peer: 0, Type: vote, Path: "a", Size: 99, Key: 2, Message: 0xabc, Content: 0x10})
+	s.Record(&netsim.Record{Kind: netsim.RecordDrop, At: 2200, End: 2200, Ready: 2200, Process: 2, Node: 2, Peer: 0, Type: vote, Path: "a", Size: 99, Message: 0xabc, Drop: netsim.DropLoss})
+	s.Record(&netsim.Record{Kind: netsim.RecordTimer, At: 3001, End: 3001, Ready: 3001, Step: 3, Process: 1, Node: 1, Peer: protocols.Nobody, Key: 3})
+	s.Record(&netsim.Record{Kind: netsim.RecordReject, At: 4000, End: 4000, Ready: 4000, Step: 4, Process: 1, Node: 1, Peer: protocols.FirstClient + 5, Type: vote, Size: 12, Key: 4, Message: 0xdef})
 }
 
 var formats = map[string]func(io.Writer, Options) Exporter{"story.jsonl": JSONLines, "story.json": Perfetto, "story.shiviz": ShiViz}
@@ -80,6 +81,7 @@ type slice struct {
 	Ph, Name, ID string
 	Ts, Dur      float64
 	Pid, Tid     int64
+	Args         struct{ Name string }
 }
 
 func chrome(t *testing.T, data []byte) (events []slice, omitted string) {
@@ -198,6 +200,113 @@ func TestRealRun(t *testing.T) {
 	require.Len(t, done, 4)
 }
 
+// shouter is a client that sends one message per operation and is done.
+type shouter struct{ pinger }
+
+func (c *shouter) Invoke(id uint64, _ []byte) {
+	c.env.Send(0, &protocols.Reply{Timestamp: id})
+	c.env.Emit(protocols.Event{Kind: protocols.EventInvoked, Timestamp: id})
+	c.env.Complete(protocols.Completion{ID: id})
+}
+func (c *shouter) Timeout(protocols.Timer) {}
+func (c *shouter) Receive(*protocols.Envelope, protocols.Message, protocols.Verdicts) {
+}
+
+// openLoad invokes every client at each of its wakes.
+type openLoad struct {
+	env     protocols.LoadEnv
+	clients int
+	next    uint64
+}
+
+func (l *openLoad) Start(env protocols.LoadEnv, clients int) {
+	l.env, l.clients = env, clients
+	env.WakeAt(protocols.Time(time.Millisecond))
+}
+
+func (l *openLoad) Wake(now protocols.Time) {
+	for i := range l.clients {
+		l.next++
+		l.env.Invoke(i, l.next, nil)
+	}
+	if l.next < 30 {
+		l.env.WakeAt(now.Add(time.Millisecond))
+	}
+}
+func (l *openLoad) Completed(int, protocols.Completion) {}
+
+// The clients of a process are one process in the trace, so what a step of it did
+// belongs together whichever client it was, and follows it.
+func TestRealRunWithClients(t *testing.T) {
+	var jsonl, perfetto, shiviz bytes.Buffer
+	a, b, c := JSONLines(&jsonl, Options{}), Perfetto(&perfetto, Options{}), ShiViz(&shiviz, Options{})
+	topo, err := topology.Load("lan")
+	require.NoError(t, err)
+	costs, err := profile.Load("server")
+	require.NoError(t, err)
+	sim, err := netsim.New(netsim.Config{Seed: 3, Topology: topo, Profile: costs, Table: protocols.NewMessageTable([]protocols.MessageType{protocols.ReplyType()}), Sink: Tee(a, b, c)})
+	require.NoError(t, err)
+	slow := *costs
+	slow.ScalePermille = 100_000
+	host, err := sim.AddHost(netsim.HostSpec{Cores: 1, Profile: &slow}) // its inbox fills
+	require.NoError(t, err)
+	left := 0
+	_, err = sim.AddNode(netsim.NodeSpec{ID: 0, Host: host, Lanes: []string{"everything"}, New: func() []protocols.Node { return []protocols.Node{&pinger{left: &left}} }})
+	require.NoError(t, err)
+	host, err = sim.AddHost(netsim.HostSpec{Cores: 1, Link: &topology.Link{Up: 2e7}}) // its NIC has a queue
+	require.NoError(t, err)
+	require.NoError(t, sim.AddClients(netsim.ClientsSpec{Host: host, First: protocols.FirstClient, Count: 3, Load: &openLoad{}, New: func(protocols.NodeID) protocols.Client { return &shouter{} }}))
+	require.NoError(t, sim.Run(protocols.Time(time.Second)))
+	for _, e := range []Exporter{a, b, c} {
+		require.NoError(t, e.Close())
+	}
+
+	loads, sends := 0, 0
+	for _, l := range lines(t, &jsonl) {
+		switch l["kind"] {
+		case "load":
+			loads++
+		case "send":
+			require.Equal(t, sends/3, loads-1, "the arrival comes before what it causes")
+			sends++
+		}
+	}
+	require.Equal(t, 30, sends)
+
+	events, _ := chrome(t, perfetto.Bytes())
+	names, counters, arrows, sending := map[string]bool{}, map[string]int{}, 0, 0.0
+	for _, e := range events {
+		switch e.Ph {
+		case "M":
+			names[e.Args.Name] = true
+		case "C":
+			counters[e.Name]++
+		case "X":
+			if e.Tid == nicThread {
+				require.Equal(t, "load", e.Name)
+				sending += e.Dur
+			}
+		case "s", "f":
+			arrows++
+			found := false
+			for _, x := range events {
+				found = found || x.Ph == "X" && x.Pid == e.Pid && x.Tid == e.Tid && x.Ts <= e.Ts && e.Ts <= x.Ts+x.Dur
+			}
+			require.True(t, found, "an arrow without a slice: %+v", e)
+		}
+	}
+	require.Equal(t, 60, arrows)
+	require.Equal(t, map[string]bool{"replica-0": true, "everything": true, "client-0-to-2": true, "lane0": true, "NIC": true}, names)
+	require.Len(t, counters, 1)
+	require.Positive(t, counters["inbox of everything"])
+	st := sim.Stats()
+	wire := st.Node(protocols.FirstClient).Sent[protocols.ClassClient].Wire
+	require.InEpsilon(t, float64(wire)*8/20, sending, 0.05, "20 Mbit/s, in microseconds")
+	require.Contains(t, shiviz.String(), "client-0-to-2 {")
+	require.Contains(t, shiviz.String(), "send REPLY to replica-0 of client-1 at ")
+	require.NotContains(t, shiviz.String(), "client-1 {")
+}
+
 func TestCapped(t *testing.T) {
 	for name, format := range formats {
 		t.Run(name, func(t *testing.T) {
@@ -229,7 +338,7 @@ func TestShiVizNodesAreBounded(t *testing.T) {
 	var b bytes.Buffer
 	e := ShiViz(&b, Options{})
 	for i := range protocols.NodeID(MaxShiVizNodes + 10) {
-		e.Record(&netsim.Record{Kind: netsim.RecordTimer, Node: i})
+		e.Record(&netsim.Record{Kind: netsim.RecordTimer, Process: int(i), Node: i})
 	}
 	require.NoError(t, e.Close())
 	require.Equal(t, int64(10), e.Omitted())

@@ -8,27 +8,31 @@ import (
 	"github.com/edgebft/edgebft/protocols"
 )
 
-// Perfetto writes Chrome trace JSON: pid is the node, tid the lane, a slice is a
-// step, an instant an event, a drop or a fault, and a flow leads from the step
-// that sent a message to each step that handled a copy. Timestamps are
-// microseconds with three decimals.
+// Perfetto writes Chrome trace JSON: pid is the process (1 and up in the order of
+// creation, 0 the network), tid the lane, a slice is a step, an instant an event, a
+// drop or a fault, and a flow leads from the step that sent a message to each step
+// that handled a copy. A thread "NIC" shows when the host of the process was
+// sending, named after the step that it sent for; counters show how many items
+// waited in the inbox of a lane. Timestamps are microseconds with three decimals.
 func Perfetto(w io.Writer, o Options) Exporter {
-	return newExporter(w, o, &perfetto{title: o.Title, named: map[[2]int64]bool{}, sent: newFlight[origin]()})
+	return newExporter(w, o, &perfetto{title: o.Title, named: map[[2]int64]bool{}, waiting: map[[2]int64]int{}, sending: map[int]protocols.Time{}, sent: newFlight[origin]()})
 }
 
 type perfetto struct {
-	title string
-	named map[[2]int64]bool
-	sent  *flight[origin]
-	flows uint64
-	comma bool
+	processes
+	title   string
+	waiting map[[2]int64]int       // by process and lane: last value written
+	sending map[int]protocols.Time // by process: end of what the thread of its NIC shows
+	named   map[[2]int64]bool
+	sent    *flight[origin]
+	flows   uint64
+	comma   bool
 }
 
 // origin is where a message was sent from.
 type origin struct {
-	at   protocols.Time
-	node protocols.NodeID
-	lane int
+	at            protocols.Time
+	process, lane int
 }
 
 func (p *perfetto) begin(o *output) {
@@ -44,7 +48,7 @@ func (p *perfetto) end(o *output) {
 }
 
 // open begins one trace event.
-func (p *perfetto) open(b []byte, phase byte, name string, at protocols.Time, node protocols.NodeID, lane int) []byte {
+func (p *perfetto) open(b []byte, phase byte, name string, at protocols.Time, process, lane int) []byte {
 	if p.comma {
 		b = append(b, ',')
 	}
@@ -55,7 +59,7 @@ func (p *perfetto) open(b []byte, phase byte, name string, at protocols.Time, no
 	b = text(b, name)
 	b = field(b, "ts")
 	b = micros(b, int64(at))
-	b = number(b, "pid", int64(node))
+	b = number(b, "pid", int64(process)+1)
 	return number(b, "tid", int64(lane))
 }
 
@@ -69,24 +73,47 @@ func micros(b []byte, ns int64) []byte {
 	return append(b, '.', byte('0'+r/100), byte('0'+r/10%10), byte('0'+r%10))
 }
 
-// name introduces a node or a lane.
-func (p *perfetto) name(b []byte, node protocols.NodeID, lane int) []byte {
-	if key := [2]int64{int64(node), -1}; !p.named[key] && len(p.named) < maxNames {
+// name introduces a process or one of its threads.
+func (p *perfetto) name(b []byte, r *netsim.Record, tid int, thread string) []byte {
+	if key := [2]int64{int64(r.Process), -1}; !p.named[key] && len(p.named) < maxNames {
 		p.named[key] = true
-		b = p.open(b, 'M', "process_name", 0, node, 0)
+		b = p.open(b, 'M', "process_name", 0, r.Process, 0)
 		b = append(b, `,"args":{"name":`...)
-		b = append(text(b, nodeName(node)), "}}"...)
+		b = append(text(b, p.process(r)), "}}"...)
 	}
-	if key := [2]int64{int64(node), int64(lane)}; !p.named[key] && len(p.named) < maxNames {
+	if key := [2]int64{int64(r.Process), int64(tid)}; !p.named[key] && len(p.named) < maxNames {
 		p.named[key] = true
-		b = p.open(b, 'M', "thread_name", 0, node, lane)
+		b = p.open(b, 'M', "thread_name", 0, r.Process, tid)
 		b = append(b, `,"args":{"name":`...)
-		b = append(text(b, "lane "+strconv.Itoa(lane)), "}}"...)
+		b = append(text(b, thread), "}}"...)
 	}
 	return b
 }
 
-// maxNames bounds the nodes and lanes that are introduced.
+// nicThread is behind all lanes: a node has 256 at most.
+const nicThread = 256
+
+// queues writes what a step says of the inbox and of the NIC.
+func (p *perfetto) queues(b []byte, r *netsim.Record) []byte {
+	lane := [2]int64{int64(r.Process), int64(r.Lane)}
+	if old := p.waiting[lane]; old != r.Waiting && len(p.waiting) < maxNames {
+		p.waiting[lane] = r.Waiting
+		b = p.open(b, 'C', "inbox of "+p.lane(r), r.At, r.Process, r.Lane)
+		b = append(b, `,"args":{"items":`...)
+		b = strconv.AppendInt(b, int64(r.Waiting), 10)
+		b = append(b, "}}"...)
+	}
+	if from := max(p.sending[r.Process], r.At); r.Sending > from && len(p.sending) < maxNames {
+		p.sending[r.Process] = r.Sending
+		b = p.name(b, r, nicThread, "NIC")
+		b = p.open(b, 'X', title(r), from, r.Process, nicThread)
+		b = field(b, "dur")
+		b = append(micros(b, int64(r.Sending-from)), '}')
+	}
+	return b
+}
+
+// maxNames bounds the processes and threads that are introduced.
 const maxNames = 1 << 16
 
 func (p *perfetto) record(o *output, r *netsim.Record) {
@@ -97,7 +124,7 @@ func (p *perfetto) record(o *output, r *netsim.Record) {
 	b := o.buf
 	switch r.Kind {
 	case netsim.RecordSend:
-		p.sent.put(r.Message, r.Copies, origin{r.At, r.Node, r.Lane})
+		p.sent.put(r.Message, r.Copies, origin{r.At, r.Process, r.Lane})
 		return // the arrows say it
 	case netsim.RecordEvent, netsim.RecordDrop, netsim.RecordFault:
 		name := title(r)
@@ -110,8 +137,8 @@ func (p *perfetto) record(o *output, r *netsim.Record) {
 		if r.Kind == netsim.RecordDrop {
 			p.sent.take(r.Message)
 		}
-		b = p.name(b, r.Node, r.Lane)
-		b = p.open(b, 'i', name, r.At, r.Node, r.Lane)
+		b = p.name(b, r, r.Lane, p.lane(r))
+		b = p.open(b, 'i', name, r.At, r.Process, r.Lane)
 		scope := "t"
 		if r.Kind == netsim.RecordFault {
 			scope = "g"
@@ -119,17 +146,20 @@ func (p *perfetto) record(o *output, r *netsim.Record) {
 		b = field(b, "s")
 		b = text(b, scope)
 	default:
-		b = p.name(b, r.Node, r.Lane)
+		b = p.name(b, r, r.Lane, p.lane(r))
 		name := title(r)
 		if r.Kind == netsim.RecordReject {
 			name = "reject " + name
 		}
-		b = p.open(b, 'X', name, r.At, r.Node, r.Lane)
+		b = p.open(b, 'X', name, r.At, r.Process, r.Lane)
 		b = field(b, "dur")
 		b = micros(b, max(int64(r.End-r.At), 1)) // an empty slice holds no arrow
 	}
 	b = append(b, `,"args":{"kind":`...)
 	b = text(b, r.Kind.String())
+	if p.several(r) || r.Process < 0 && r.Node != protocols.Nobody {
+		b = number(b, "node", int64(r.Node))
+	}
 	if r.Ready < r.At {
 		b = number(b, "queued_ns", int64(r.At-r.Ready))
 	}
@@ -138,15 +168,20 @@ func (p *perfetto) record(o *output, r *netsim.Record) {
 	if r.Kind == netsim.RecordMessage || r.Kind == netsim.RecordReject {
 		if from, ok := p.sent.take(r.Message); ok {
 			p.flows++
-			b = p.flow(b, 's', from.at, from.node, from.lane, title(r))
-			b = p.flow(b, 'f', r.At, r.Node, r.Lane, title(r))
+			b = p.flow(b, 's', from.at, from.process, from.lane, title(r))
+			b = p.flow(b, 'f', r.At, r.Process, r.Lane, title(r))
 		}
+	}
+	switch r.Kind {
+	case netsim.RecordEvent, netsim.RecordDrop, netsim.RecordFault:
+	default:
+		b = p.queues(b, r)
 	}
 	o.buf = b
 }
 
-func (p *perfetto) flow(b []byte, phase byte, at protocols.Time, node protocols.NodeID, lane int, name string) []byte {
-	b = p.open(b, phase, name, at, node, lane)
+func (p *perfetto) flow(b []byte, phase byte, at protocols.Time, process, lane int, name string) []byte {
+	b = p.open(b, phase, name, at, process, lane)
 	b = append(b, `,"cat":"message","id":"`...)
 	b = strconv.AppendUint(b, p.flows, 10)
 	b = append(b, '"')

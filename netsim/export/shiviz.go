@@ -8,23 +8,25 @@ import (
 	"github.com/edgebft/edgebft/protocols"
 )
 
-// MaxShiVizNodes bounds the nodes in a ShiViz log; more than a few dozen cannot
-// be looked at. Records of further nodes are omitted.
+// MaxShiVizNodes bounds the processes in a ShiViz log; more than a few dozen cannot
+// be looked at. Records of further ones are omitted.
 const MaxShiVizNodes = 64
 
 // ShiVizPattern is the regular expression to enter in ShiViz.
 const ShiVizPattern = `(?<host>\S*) (?<clock>{.*})\n(?<event>.*)`
 
-// ShiViz writes a log for ShiViz: two lines per record, first the host and its
-// vector clock, then what happened at which virtual time. Sends, handled
+// ShiViz writes a log for ShiViz: two lines per record, first the host (a process:
+// a node, or all clients that share one) and its vector clock, then what happened
+// at which virtual time. Sends, handled
 // messages, events and timers tick the clock; the pattern to parse it by is
 // ShiVizPattern, with an empty delimiter.
 func ShiViz(w io.Writer, o Options) Exporter {
-	return newExporter(w, o, &shiviz{hosts: map[protocols.NodeID]int{}, sent: newFlight[[]uint32]()})
+	return newExporter(w, o, &shiviz{hosts: map[int]int{}, sent: newFlight[[]uint32]()})
 }
 
 type shiviz struct {
-	hosts  map[protocols.NodeID]int
+	processes
+	hosts  map[int]int // by process
 	names  []string
 	clocks [][]uint32 // by host: its vector clock, indexed by host
 	sent   *flight[[]uint32]
@@ -41,17 +43,17 @@ func (s *shiviz) end(o *output) {
 	}
 }
 
-// host returns the index of a node, -1 beyond the bound.
-func (s *shiviz) host(id protocols.NodeID) int {
-	if h, ok := s.hosts[id]; ok {
+// host returns the index of a process, -1 beyond the bound.
+func (s *shiviz) host(r *netsim.Record) int {
+	if h, ok := s.hosts[r.Process]; ok {
 		return h
 	}
 	if len(s.names) >= MaxShiVizNodes {
 		return -1
 	}
 	h := len(s.names)
-	s.hosts[id] = h
-	s.names = append(s.names, nodeName(id))
+	s.hosts[r.Process] = h
+	s.names = append(s.names, s.process(r))
 	s.clocks = append(s.clocks, make([]uint32, MaxShiVizNodes))
 	return h
 }
@@ -74,7 +76,7 @@ func (s *shiviz) record(o *output, r *netsim.Record) {
 	default:
 		return // local steps add nothing to the order between nodes
 	}
-	h := s.host(r.Node)
+	h := s.host(r)
 	if h < 0 || o.full() {
 		o.omitted++
 		return
@@ -131,6 +133,9 @@ func (s *shiviz) record(o *output, r *netsim.Record) {
 		if ev.Note != "" {
 			b = append(append(b, ": "...), oneLine(ev.Note)...)
 		}
+	}
+	if s.several(r) {
+		b = append(append(b, " of "...), nodeName(r.Node)...)
 	}
 	b = append(b, " at "...)
 	b = micros(b, int64(r.At))
