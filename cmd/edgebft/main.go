@@ -173,6 +173,7 @@ func sweepCommand(c *common) *cobra.Command {
 	f.StringVar(&o.Rerun, "rerun", "", "run again what is failed, invalid, undecided, stale (comma-separated)")
 	f.BoolVar(&o.FailFast, "fail-fast", false, "stop at the first cell that fails")
 	f.BoolVar(&o.NoFigures, "no-figures", false, "draw nothing and write no report")
+	f.BoolVarP(&o.Verbose, "verbose", "v", false, "one line on stderr for every cell that ends")
 	f.BoolVar(&o.DryRun, "dry-run", false, "print the cells that would run, and run nothing")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		o.Suite = args[0]

@@ -41,7 +41,9 @@ type SweepOptions struct {
 	NoFigures bool
 	// DryRun prints the cells that would run, and runs nothing.
 	DryRun bool
-	Stop   *chansync.SetOnce
+	// Verbose reports every cell when it ends.
+	Verbose bool
+	Stop    *chansync.SetOnce
 }
 
 // opened is a suite with its store and its cells.
@@ -118,7 +120,7 @@ func Sweep(ctx context.Context, w IO, o SweepOptions) error {
 	}
 	rep, err := sweep.Sweep(ctx, sweep.Config{
 		Suite: x.suite, Cells: x.cells, Store: x.store, Run: runner(x.catalog), Env: x.env, Jobs: o.Jobs, FailFast: o.FailFast,
-		Shard: shard, Rerun: rerun, Stop: o.Stop, Stderr: w.Err, Terminal: w.Terminal, Quiet: w.Quiet,
+		Shard: shard, Rerun: rerun, Stop: o.Stop, Stderr: w.Err, Terminal: w.Terminal, Quiet: w.Quiet, Verbose: o.Verbose,
 		Reproduce: func(c *suite.Cell, m *store.Manifest) string { return Reproduce(c.Scenario, m) },
 		Estimate:  func(c *suite.Cell) (float64, int64) { return run.Estimate(c.Scenario) }, Memory: x.env.Host.Usable(),
 	})
@@ -491,6 +493,7 @@ func recorded(path string) (*opened, error) {
 	if x.suite, err = suite.Parse(filepath.Join(st.Dir, "suite.resolved.yaml"), data.Text, ""); err != nil {
 		return nil, err
 	}
+	x.suite.ResolvedWith(data.Profile)
 	if x.cells, err = x.suite.Expand(x.catalog); err != nil && x.ids == nil {
 		return nil, err
 	}

@@ -134,7 +134,8 @@ func TestNothingIsMadeBeforeTheFlagsAreRead(t *testing.T) {
 
 // The report repeats the commands that were given, and overwrites itself only.
 func TestReportSaysHowAndOverwritesNothing(t *testing.T) {
-	dir, o := inRoom(t, "tiny.yaml", tiny)
+	dir, o := inRoom(t, "tiny.yaml", tiny+"profiles: {small: {base.seed: 2}}\n")
+	o.Profile = "small"
 	w, out := capture()
 	old := os.Args
 	os.Args = []string{"/somewhere/edgebft", "sweep", o.Suite, "--profile", "it's small"}
@@ -146,6 +147,10 @@ func TestReportSaysHowAndOverwritesNothing(t *testing.T) {
 	require.Contains(t, string(page), "edgebft sweep "+o.Suite+" --profile &#39;it&#39;\\&#39;&#39;s small&#39;")
 
 	require.NoError(t, Report(w, results, filepath.Join(results, "report.html"), false))
+	again, err := os.ReadFile(filepath.Join(results, "report.html"))
+	require.NoError(t, err)
+	require.Contains(t, string(page), "profile small")
+	require.Contains(t, string(again), "profile small")
 	taken := filepath.Join(dir, "notes.html")
 	require.NoError(t, os.WriteFile(taken, []byte("mine"), 0o644))
 	require.Equal(t, exit.Usage, exit.Code(Report(w, results, taken, false)))

@@ -4,7 +4,7 @@
 //
 //	results/<suite>/
 //	  suite.resolved.yaml
-//	  suite.inputs.json             the files that its scenarios name, and the ids of its cells
+//	  suite.inputs.json             its profile, the files that its scenarios name, and the ids of its cells
 //	  cells/<cell-id>/manifest.json summary.json latency.hlog load.csv.zst timeline.csv.zst inputs/ ... SHA256SUMS
 //	  cells/.tmp-<pid>-...-<host>/  cells that a process is writing
 //	  superseded/<cell-id>-<utc>/   earlier versions of re-run cells

@@ -445,8 +445,9 @@ func (s *Store) RemoveDead() (int, error) {
 
 // Suite is what a store keeps of the suite that it was made from.
 type Suite struct {
-	// Text is the resolved suite file.
-	Text []byte
+	// Text is the resolved suite file, with Profile applied; "" is none.
+	Text    []byte
+	Profile string
 	// Files are those that its scenarios name.
 	Files map[string]*scenario.File
 	// Cells are the ids of its cells and searches, nil in records of old versions.
@@ -457,9 +458,10 @@ type Suite struct {
 
 // suiteInputs is the form of the rest of a Suite on disk.
 type suiteInputs struct {
-	Schema int               `json:"schema"`
-	Files  map[string]string `json:"files"`
-	Cells  []string          `json:"cells"`
+	Schema  int               `json:"schema"`
+	Profile string            `json:"profile,omitempty"`
+	Files   map[string]string `json:"files"`
+	Cells   []string          `json:"cells"`
 }
 
 // Names of the files that hold a Suite.
@@ -470,7 +472,7 @@ const (
 
 // WriteSuite records the suite. An earlier version that differs is moved to superseded.
 func (s *Store) WriteSuite(x Suite) error {
-	in := suiteInputs{Schema: 1, Files: map[string]string{}, Cells: x.Cells}
+	in := suiteInputs{Schema: 1, Profile: x.Profile, Files: map[string]string{}, Cells: x.Cells}
 	for name, f := range x.Files {
 		in.Files[name] = string(f.Data)
 	}
@@ -528,7 +530,7 @@ func (s *Store) ReadSuite() (*Suite, error) {
 	if err != nil {
 		return nil, &CorruptError{File: path, Reason: err.Error(), Fix: "move it away; the next sweep of the suite writes it again"}
 	}
-	x.Files, x.Cells = make(map[string]*scenario.File, len(in.Files)), in.Cells
+	x.Files, x.Cells, x.Profile = make(map[string]*scenario.File, len(in.Files)), in.Cells, in.Profile
 	for name, text := range in.Files {
 		x.Files[name] = scenario.NewFile(name, path, []byte(text))
 	}

@@ -377,6 +377,10 @@ func applyToSuite(doc *strict.Document, kv strict.Pair) error {
 // Profile is the profile that was applied, "" for none.
 func (s *Suite) Profile() string { return s.profile }
 
+// ResolvedWith notes that the suite was read in the form that Resolved gives it, with a profile
+// applied already.
+func (s *Suite) ResolvedWith(profile string) { s.profile = profile }
+
 // ProfileNames lists the profiles of the suite.
 func (s *Suite) ProfileNames() []string {
 	var names []string

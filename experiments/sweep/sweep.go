@@ -57,6 +57,8 @@ type Config struct {
 	Stderr   io.Writer
 	Terminal bool
 	Quiet    bool
+	// Verbose reports every cell when it ends, not only those with something wrong.
+	Verbose bool
 	// Reproduce returns the command line that repeats a cell, made by the program
 	// that the manifest describes; it may be nil.
 	Reproduce func(*suite.Cell, *store.Manifest) string
@@ -195,7 +197,7 @@ func Sweep(ctx context.Context, cfg Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := cfg.Store.WriteSuite(recorded(resolved, cfg.Cells)); err != nil {
+	if err := cfg.Store.WriteSuite(recorded(resolved, cfg.Suite.Profile(), cfg.Cells)); err != nil {
 		return nil, err
 	}
 	rep := &Report{}
@@ -270,8 +272,8 @@ func Sweep(ctx context.Context, cfg Config) (*Report, error) {
 }
 
 // recorded is what the store keeps of a suite.
-func recorded(text []byte, cells []*suite.Cell) store.Suite {
-	x := store.Suite{Text: text, Files: map[string]*scenario.File{}}
+func recorded(text []byte, profile string, cells []*suite.Cell) store.Suite {
+	x := store.Suite{Text: text, Profile: profile, Files: map[string]*scenario.File{}}
 	for _, c := range cells {
 		x.Cells = append(x.Cells, c.ID)
 		for _, f := range []*scenario.File{c.Scenario.TopologyFile, c.Scenario.CostsFile} {
@@ -504,6 +506,9 @@ func (s *sweeper) done(r CellReport, fresh bool) {
 		if r.Reproduce != "" {
 			line += "  reproduce: " + r.Reproduce + "\n"
 		}
+	}
+	if line == "" && s.Verbose {
+		line = fmt.Sprintf("cell %s (%s): %s %s\n", r.ID, r.Label, r.State, r.Reason)
 	}
 	s.progress.cell(r, line)
 	if r.State != result.OK && fresh && s.FailFast {

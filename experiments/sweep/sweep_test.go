@@ -254,13 +254,14 @@ func TestBadCellsAreReportedAtOnceAndKept(t *testing.T) {
 
 	// Nothing is run again by itself; quiet hides the progress, never a violation.
 	buf.Reset()
-	cfg.Quiet = true
+	cfg.Quiet, cfg.Verbose = true, true
 	rep, err = Sweep(context.Background(), cfg)
 	require.NoError(t, err)
 	require.EqualValues(t, 6, calls.Load())
 	require.Equal(t, "edgebft sim x --seed 3", rep.Cells[2].Reproduce)
 	require.Contains(t, buf.String(), "reproduce: edgebft sim x --seed 3")
 	require.NotContains(t, buf.String(), "6/6 cells")
+	require.Contains(t, buf.String(), "cell "+rep.Cells[5].ID+" (seed=6): ok")
 
 	// Only what is asked for is.
 	cfg = config(t, few, dir, run)
