@@ -487,3 +487,33 @@ func TestQIsBoundedByBytes(t *testing.T) {
 		require.Equal(t, uint64(99), s.q[len(s.q)-1].View)
 	}
 }
+
+// A client that leaves, at every replica, a request whose MAC is good there only,
+// spoils the first batch of two primaries, and not that of the third.
+func TestPoisonedBatches(t *testing.T) {
+	s := newScript(t, 4, 1, map[string]int64{"batch_max": 64})
+	poison := func() {
+		for id := range protocols.NodeID(4) {
+			for c := range 9 { // more than the pipeline holds
+				s.ask(request(10+10*int(id)+c, uint64(s.now)+1, 4, others(4, id)...), id)
+			}
+		}
+	}
+	served := func() int { return len(s.actors[0].executed) }
+	for ts := range uint64(4) {
+		poison()
+		before := served()
+		start := s.now
+		for s.now < start.Add(20*time.Second) && served() == before {
+			s.ask(request(1, ts+1, 4), s.o(0).Primary())
+			s.pass(500 * time.Millisecond)
+			poison()
+			s.ask(signed(request(1, ts+1, 4)), 0, 1, 2, 3)
+			s.pass(500 * time.Millisecond)
+		}
+		require.Greater(t, served(), before, "request %d is never served", ts+1)
+		require.LessOrEqual(t, s.now.Sub(start), 8*time.Second, "two failed views and the third")
+		s.pass(30 * time.Second) // clients need not sign any more
+	}
+	s.agree()
+}

@@ -28,11 +28,11 @@ func (o *Orderer) propose(due bool) {
 		size := 0
 		batch := make([]protocols.Request, 0, min(o.pending.Len(), o.cfg.BatchMax))
 		for len(batch) < o.cfg.BatchMax {
-			r := o.pending.Oldest()
+			r := o.nextRequest()
 			if r == nil || len(batch) > 0 && size+len(r.Op) > o.cfg.BatchBytes {
 				break
 			}
-			o.pending.Pop()
+			o.pending.Remove(r.Key())
 			if o.shell.Done(r.Key()) || !o.shell.MayPropose(r) {
 				continue
 			}
@@ -53,6 +53,19 @@ func (o *Orderer) propose(due bool) {
 		o.env.Multicast(o.cfg.Replicas, pp)
 		o.advance(s)
 	}
+}
+
+// nextRequest is the pending request to propose next: the oldest, or nil. After two
+// views in a row without progress the batches of this one hold signed requests only.
+// One request whose authenticator is bad at the backups keeps its whole batch from
+// preparing, and a client that leaves one at every replica could spoil view after view;
+// a signature is good everywhere, and those who still wait have sent theirs by then.
+func (o *Orderer) nextRequest() *protocols.Request {
+	if o.failed < 2 {
+		return o.pending.Oldest()
+	}
+	r, _ := o.pending.OldestAwaited()
+	return r
 }
 
 // accept makes d the proposal of the slot in the present view.
