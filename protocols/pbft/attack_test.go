@@ -338,7 +338,7 @@ func TestDecidedNullIsKept(t *testing.T) {
 	s.lost = nil
 	s.suspect(1, 2, 3)
 	s.run()
-	s.ask(request(2, 1, 4), 1, 2, 3)
+	s.ask(signed(request(2, 1, 4)), 1, 2, 3)
 	s.run()
 	s.pass(time.Second)
 	for id := protocols.NodeID(1); id < 4; id++ {

@@ -93,6 +93,12 @@
 //     snapshots, which the shell makes after so much ordered work, and after
 //     maxViewRecords view changes, for which it makes one if need be. A log whose state
 //     cannot be read counts as a lost disk.
+//  20. After two views in a row without progress a primary puts signed requests forward
+//     only: one unsigned request with an authenticator that is bad elsewhere keeps its
+//     whole batch from preparing.
+//  21. A client that is used to long latencies waits four times as long before it
+//     retransmits, and backups relay a retransmission only if it still waits after one
+//     resend period: otherwise an overloaded cluster does nothing but check signatures.
 //
 // What it is not: no dynamic membership, no read-only optimisation, no proactive
 // key refreshment.

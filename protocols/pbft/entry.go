@@ -21,7 +21,7 @@ func Options() []protocols.Option {
 		{Name: "view_change_timeout_max", Kind: protocols.OptionDuration, Default: int64(64 * time.Second), Min: int64(time.Millisecond), Max: int64(24 * time.Hour), Doc: "bound of the doubling"},
 		{Name: "fairness", Kind: protocols.OptionInt, Default: 8, Min: 0, Max: 1000, Doc: "one request may be passed over for this many time-outs; 0 is for ever"},
 		{Name: "resend", Kind: protocols.OptionDuration, Default: int64(100 * time.Millisecond), Min: int64(time.Millisecond), Max: int64(time.Hour), Doc: "period at which a replica without progress asks for what it lacks"},
-		{Name: "client_timeout", Kind: protocols.OptionDuration, Default: int64(500 * time.Millisecond), Min: int64(time.Millisecond), Max: int64(time.Hour), Doc: "wait before a client retransmits; doubles"},
+		{Name: "client_timeout", Kind: protocols.OptionDuration, Default: int64(500 * time.Millisecond), Min: int64(time.Millisecond), Max: int64(time.Hour), Doc: "wait before a client retransmits, or four times its usual latency if that is longer; doubles"},
 		{Name: "client_timeout_max", Kind: protocols.OptionDuration, Default: int64(8 * time.Second), Min: int64(time.Millisecond), Max: int64(time.Hour), Doc: "bound of the doubling"},
 		{Name: "snapshot_every", Kind: protocols.OptionInt, Default: 16384, Min: 1, Max: 100_000, Doc: "requests between two durable snapshots; the log holds what came after the last one"},
 		{Name: "block", Kind: protocols.OptionInt, Default: 1024, Min: 0, Max: 1 << 30, Doc: "executed requests per certified block; 0 is no certificates"},
@@ -68,7 +68,7 @@ func NewReplica(c *protocols.Config) *smr.Replica {
 
 func replicaOptions(c *protocols.Config, oc OrdererConfig) smr.ReplicaOptions {
 	return smr.ReplicaOptions{
-		Window: 1, TransferTimeout: 2 * oc.Resend, SignFor: 10 * oc.Timeout,
+		Window: 1, TransferTimeout: 2 * oc.Resend, RelayAfter: oc.Resend, SignFor: 10 * oc.Timeout,
 		SnapshotEvery: uint64(c.Options.Int("snapshot_every")),
 		Block:         uint64(c.Options.Int("block")),
 	}

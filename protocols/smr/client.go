@@ -12,8 +12,10 @@ type ClientOptions struct {
 	// Quorum is the number of equal replies from different replicas that make a
 	// result.
 	Quorum int
-	// Timeout is the wait before the first retransmission; it doubles up to
-	// MaxTimeout.
+	// Timeout is the least wait before the first retransmission; it doubles up to
+	// MaxTimeout. A client whose requests usually take long waits patience times as
+	// long: retransmissions are signed, and a service that is just overloaded would
+	// spend its time on checking them.
 	Timeout, MaxTimeout time.Duration
 	// Primary gives the replica that a new request is sent to.
 	Primary func(view uint64) protocols.NodeID
@@ -36,7 +38,12 @@ type Client struct {
 	resent  int
 	wait    time.Duration
 	timer   protocols.TimerID
+	sent    protocols.Time
+	usual   time.Duration // from sending to the result, smoothed
 }
+
+// patience is how many times its usual latency a client waits.
+const patience = 4
 
 type replyVote struct {
 	voted  bool
@@ -64,7 +71,8 @@ func (c *Client) Invoke(id uint64, op []byte) {
 	auth := c.env.Auth()
 	d := r.Digest(auth)
 	r.Auth = auth.MACs(protocols.TagRequest, c.cfg.Replicas, d)
-	c.id, c.current, c.resent, c.wait = id, r, 0, c.opt.Timeout
+	c.id, c.current, c.resent, c.sent = id, r, 0, c.env.Now()
+	c.wait = min(max(c.opt.Timeout, patience*c.usual), c.opt.MaxTimeout)
 	clear(c.votes)
 	c.env.Emit(protocols.Event{Kind: protocols.EventInvoked, Client: c.env.Self(), Timestamp: r.Timestamp, Digest: d})
 	c.env.Send(c.opt.Primary(c.view), r)
@@ -104,6 +112,7 @@ func (c *Client) onReply(r *protocols.Reply) {
 	}
 	c.view = max(c.view, low)
 	c.env.CancelTimer(c.timer)
+	c.usual = (c.usual + c.env.Now().Sub(c.sent)) / 2
 	c.env.Emit(protocols.Event{Kind: protocols.EventAccepted, View: c.view, Client: c.env.Self(), Timestamp: c.current.Timestamp, Digest: c.current.Known(c.env.Auth())})
 	c.current = nil
 	c.env.Complete(protocols.Completion{ID: c.id, Result: r.Result, View: c.view, Retransmissions: c.resent})

@@ -45,6 +45,7 @@ type Replica struct {
 	certs       certifier
 	mustSign    map[protocols.NodeID]protocols.Time
 	signFIFO    []protocols.NodeID
+	relays      []relay // ascending due
 	replaying   bool
 }
 
@@ -62,6 +63,9 @@ type ReplicaOptions struct {
 	// package comment; 0 is no certificates. It is part of the replicated state: all
 	// replicas have the same one, for ever.
 	Block uint64
+	// RelayAfter is how long a retransmission waits before it is relayed to the
+	// primary; 0 is not at all.
+	RelayAfter time.Duration
 	// SignFor is how long the clients of an abandoned proposal have to sign.
 	SignFor time.Duration
 }
@@ -192,6 +196,8 @@ func (x *Replica) Timeout(t protocols.Timer) {
 		x.orderer.Timeout(t)
 	case t.Path == x.env.Path() && t.Kind == timerTransfer:
 		x.transfer.onTimeout()
+	case t.Path == x.env.Path() && t.Kind == timerRelay:
+		x.onRelayTime()
 	}
 }
 
@@ -214,8 +220,8 @@ func (x *Replica) onRequest(from protocols.NodeID, r *protocols.Request, authent
 	x.orderer.Submit(r)
 	// What this replica begins to wait for, the primary has to know.
 	news := known == nil || r.Signed && !known.Signed
-	if primary := x.orderer.Primary(); news && from == r.Client && primary != x.env.Self() {
-		x.env.Send(primary, r)
+	if news && from == r.Client {
+		x.relay(r)
 	}
 	x.orderer.Recheck()
 }
