@@ -26,7 +26,9 @@
 // replicas are Byzantine or come back without their disk, together and over the
 // whole run; crash-fault protocols get neither; for cross-fault protocols a run
 // has either Byzantine replicas or an unreliable network, since both at once is
-// anarchy. Any number of replicas may crash and keep their disk.
+// anarchy. Any number of replicas may crash and keep their disk. Out of reach are
+// therefore faults one after the other: a replica that lost its disk, recovered from
+// that, and votes while another one is faulty, or loses its disk again.
 //
 // All replicas must catch up, too: every correct one must come as far as the
 // first one had when the last request was answered. If it does not by itself, more

@@ -335,7 +335,7 @@ func (o *Orderer) compact() {
 	}
 }
 
-// maxViewRecords bounds the view changes in the log.
+// maxViewRecords bounds the view changes, and lives of others, in the log.
 const maxViewRecords = 32
 
 // compactViews keeps view changes without progress, of which there may be any number,

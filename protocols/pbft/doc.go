@@ -67,9 +67,9 @@
 //     it rests on, and who knows of a later life believes neither (noteLife,
 //     outdated). 2f+1 others know, durably, before the replica votes again. A loss is
 //     believed once in MaxTimeout, or a liar could spoil view after view with it; a
-//     replica that loses its disk twice in that time waits for so long. A NEW-VIEW
-//     that began before the loss and named its victim is refused as well by those that
-//     have not entered it yet; the next view takes them in.
+//     replica that loses its disk twice in that time waits for so long. A view that
+//     began before the loss on the strength of a VIEW-CHANGE of then is believed in
+//     again when the replica has said that it votes in that view or later ones only.
 //  12. With option log off, a restarted replica is treated as one without its disk.
 //  13. The checkpoint that a NEW-VIEW begins with becomes stable by 2f+1 CHECKPOINTs,
 //     like any other: of the f+1 that hold it only one may be correct, and if that one

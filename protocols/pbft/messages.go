@@ -168,10 +168,12 @@ type NewView struct {
 
 // Status (STATUS) says where the sender stands, so that others can send again
 // what it lacks. NewView is the digest of the NEW-VIEW it follows, while active; Life
-// is as in VIEW-CHANGE.
+// is as in VIEW-CHANGE, Since the lowest view in which the sender may have voted in that
+// life, 0 while it does not know.
 type Status struct {
 	View              uint64
 	Life              uint32
+	Since             uint64
 	Active            bool
 	NewView           protocols.Digest
 	Stable, Delivered uint64

@@ -1077,10 +1077,11 @@ func (z *StableRecord) Msgsize() (s int) {
 // MarshalMsg implements msgp.Marshaler
 func (z *Status) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// array header, size 6
-	o = append(o, 0x96)
+	// array header, size 7
+	o = append(o, 0x97)
 	o = msgp.AppendUint64(o, z.View)
 	o = msgp.AppendUint32(o, z.Life)
+	o = msgp.AppendUint64(o, z.Since)
 	o = msgp.AppendBool(o, z.Active)
 	o = msgp.AppendBytes(o, (z.NewView)[:])
 	o = msgp.AppendUint64(o, z.Stable)
@@ -1096,8 +1097,8 @@ func (z *Status) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		err = msgp.WrapError(err)
 		return
 	}
-	if zb0001 != 6 {
-		err = msgp.ArrayError{Wanted: 6, Got: zb0001}
+	if zb0001 != 7 {
+		err = msgp.ArrayError{Wanted: 7, Got: zb0001}
 		return
 	}
 	z.View, bts, err = msgp.ReadUint64Bytes(bts)
@@ -1108,6 +1109,11 @@ func (z *Status) UnmarshalMsg(bts []byte) (o []byte, err error) {
 	z.Life, bts, err = msgp.ReadUint32Bytes(bts)
 	if err != nil {
 		err = msgp.WrapError(err, "Life")
+		return
+	}
+	z.Since, bts, err = msgp.ReadUint64Bytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err, "Since")
 		return
 	}
 	z.Active, bts, err = msgp.ReadBoolBytes(bts)
@@ -1136,7 +1142,7 @@ func (z *Status) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *Status) Msgsize() (s int) {
-	s = 1 + msgp.Uint64Size + msgp.Uint32Size + msgp.BoolSize + msgp.ArrayHeaderSize + (32 * (msgp.ByteSize)) + msgp.Uint64Size + msgp.Uint64Size
+	s = 1 + msgp.Uint64Size + msgp.Uint32Size + msgp.Uint64Size + msgp.BoolSize + msgp.ArrayHeaderSize + (32 * (msgp.ByteSize)) + msgp.Uint64Size + msgp.Uint64Size
 	return
 }
 

@@ -152,10 +152,12 @@ type ackKey = vcKey
 
 // lifeSeen is the highest life in which a replica says to have lost its disk, and when
 // this replica heard of it.
+// In lower views than since, as far as is known, it has not voted in that life.
 type lifeSeen struct {
 	life  uint32
 	known bool // at is
 	at    protocols.Time
+	since uint64
 }
 
 // allowance is what a peer was sent on request since then.

@@ -289,23 +289,26 @@ func (o *Orderer) noteLife(r protocols.NodeID, life uint32) bool {
 		return false
 	}
 	*l = lifeSeen{life: life, known: true, at: o.env.Now()}
-	o.record(&LifeRecord{Replica: r, Life: life})
 	o.forgetViewChanges(r)
+	o.record(&LifeRecord{Replica: r, Life: life})
+	o.compactViews() // a liar may lead any number of lives
 	return true
 }
 
 // outdated reports whether a NEW-VIEW rests on a VIEW-CHANGE that its sender forgot,
-// with its disk, and may have contradicted since. This replica knows for itself: it
-// has contradicted nothing while it has not taken part in any view.
+// with its disk, and may have contradicted since, by a vote in a lower view.
 func (o *Orderer) outdated(m *NewView) bool {
 	for _, ref := range m.ViewChanges {
-		self := ref.Replica == o.cfg.Self && o.born.Done && o.born.View > 0 && o.newView == nil
-		if ref.Life < o.lives[ref.Replica].life && !self {
+		l := &o.lives[ref.Replica]
+		if ref.Life < l.life && m.View > l.since && (ref.Replica != o.cfg.Self || o.hasVoted()) {
 			return true
 		}
 	}
 	return false
 }
+
+// hasVoted reports whether this replica may have voted since it lost its disk.
+func (o *Orderer) hasVoted() bool { return !o.born.Done || o.born.View == 0 || o.newView != nil }
 
 // ask sends QUERY-STABLE to those that have not answered, or whose answer is not
 // plausible; also when the point is known, so that as many as possible learn of this

@@ -305,3 +305,41 @@ func TestLogOfAnIdleCluster(t *testing.T) {
 		}
 	}
 }
+
+// Replicas that lose their disk, one after the other, in a view that rests on their
+// VIEW-CHANGEs take part in it again: they have not voted in lower views since.
+func TestLossesInOneView(t *testing.T) {
+	s := newScript(t, 4, 1, map[string]int64{"checkpoint": 1, "windows": 2})
+	s.lost = func(p packet) bool { return p.m.Tag() == TagViewChange && p.from == 0 && p.to == 1 }
+	s.suspect(0, 1, 2, 3)
+	s.run()
+	s.lost = nil
+	named := []protocols.NodeID{}
+	for _, ref := range s.o(1).newView.ViewChanges {
+		named = append(named, ref.Replica)
+	}
+	require.Equal(t, []protocols.NodeID{1, 2, 3}, named)
+	ts := uint64(0)
+	for _, id := range []protocols.NodeID{3, 2} {
+		serve(s, 1, ts+1, ts+2)
+		s.crash(id)
+		s.restart(protocols.Wiped, id)
+		s.pass(300 * time.Millisecond)
+		serve(s, 1, ts+3, ts+10)
+		ts += 10
+		require.Nil(t, s.o(id).learner, "replica %d", id)
+		require.True(t, s.o(id).active, "replica %d", id)
+		require.Equal(t, uint64(1), s.o(id).view, "replica %d", id)
+		require.Equal(t, ts, s.o(id).delivered, "replica %d", id)
+	}
+	// A restart changes nothing.
+	s.crash(2, 3)
+	s.restart(protocols.Recovered, 2, 3)
+	for _, id := range []protocols.NodeID{2, 3} {
+		require.True(t, s.o(id).active && s.o(id).view == 1, "replica %d", id)
+	}
+	serve(s, 1, ts+1, ts+2)
+	for id := range protocols.NodeID(4) {
+		require.Equal(t, ts+2, s.o(id).delivered, "replica %d", id)
+	}
+}

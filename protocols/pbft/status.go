@@ -134,6 +134,9 @@ func (o *Orderer) onResend() {
 
 func (o *Orderer) status() *Status {
 	m := &Status{View: o.view, Life: o.born.Life, Active: o.active && o.learner == nil, Stable: o.h, Delivered: o.delivered}
+	if o.born.Done {
+		m.Since = o.born.View
+	}
 	if m.Active && o.newView != nil {
 		m.NewView = o.newViewSum
 	}
@@ -150,6 +153,7 @@ func (o *Orderer) onStatus(from protocols.NodeID, m *Status) {
 	}
 	if o.noteLife(from, m.Life) {
 		o.claims[from] = *m
+		o.lives[from].since = max(o.lives[from].since, m.Since)
 	}
 	o.prove()
 	o.countClaims()

@@ -182,6 +182,7 @@ func MessageTypes() []protocols.MessageType {
 				vote(t, s.View, s.Delivered, s.NewView)
 				t.U64(s.Stable<<1 | uint64(flag(s.Active)))
 				t.U64(uint64(s.Life))
+				t.U64(s.Since)
 			},
 			mutate("view+1", func(s *Status, _ *rand.Rand) { s.View++ }),
 			mutate("active", func(s *Status, _ *rand.Rand) { s.Active = !s.Active }),
