@@ -2,6 +2,7 @@ package workloads
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/edgebft/edgebft/protocols"
@@ -148,6 +149,16 @@ func (s *Spec) mix(app *App, clients []int, outstanding int, o protocols.Options
 	cfg.Tick = o.Duration("tick")
 	cfg.Users = o.Int("users")
 	for _, d := range app.Options {
+		if name, ok := strings.CutPrefix(d.Name, paramPrefix); ok {
+			if v := int64(o.Int(d.Name)); v != d.Default {
+				p, err := market.ParamNamed(name)
+				if err != nil {
+					return cfg, err
+				}
+				cfg.Params = append(cfg.Params, market.GenesisParam{Key: p, Value: uint64(v)})
+			}
+			continue
+		}
 		v := o.Int(d.Name)
 		switch d.Name {
 		case "alpha":

@@ -2,6 +2,7 @@ package workloads
 
 import (
 	"fmt"
+	"math"
 	"sort"
 	"strings"
 	"time"
@@ -159,6 +160,9 @@ func (a *App) Messages() []protocols.MessageType {
 // kvDefault is the mix of kv: half reads.
 var kvDefault = map[string]int{"get": 50, "put": 40, "cas": 10}
 
+// paramPrefix begins the names of options that are parameters of the marketplace.
+const paramPrefix = "param."
+
 func ledgerOptions(defaults mix.Config) []protocols.Option {
 	count := func(name string, def, low, high int, doc string) protocols.Option {
 		return protocols.Option{Name: name, Kind: protocols.OptionInt, Default: int64(def), Min: int64(low), Max: int64(high), Doc: doc}
@@ -166,6 +170,13 @@ func ledgerOptions(defaults mix.Config) []protocols.Option {
 	options := []protocols.Option{
 		{Name: "tick", Kind: protocols.OptionDuration, Default: int64(100 * time.Millisecond), Min: int64(10 * time.Millisecond), Max: int64(time.Hour), Doc: "period of ledger time; all deadlines scale with it"},
 		count("users", 0, 0, mix.MaxUsers, "accounts without a role per process; 0 is 64 and twice the clients"),
+	}
+	for _, p := range mix.Tunable() {
+		low, high := p.Bounds()
+		options = append(options, protocols.Option{
+			Name: paramPrefix + p.String(), Kind: protocols.OptionInt, Default: int64(p.Default()), Min: int64(low), Max: int64(min(high, math.MaxInt64)),
+			Doc: "parameter of the marketplace in genesis",
+		})
 	}
 	if defaults.Weights[mix.Auction] > 0 {
 		options = append(options,

@@ -9,6 +9,7 @@ import (
 	"github.com/edgebft/edgebft/protocols"
 	"github.com/edgebft/edgebft/protocols/auth"
 	"github.com/edgebft/edgebft/workloads/arrival"
+	"github.com/edgebft/edgebft/workloads/market"
 )
 
 func env() Env {
@@ -85,4 +86,33 @@ func TestBadDescriptionsAreRefused(t *testing.T) {
 		_, err := New(Spec{App: "market", Kind: Closed, Keys: 1}, e)
 		require.ErrorContains(t, err, want)
 	}
+}
+
+// Parameters of the marketplace are options, by their names.
+func TestParametersAreOptions(t *testing.T) {
+	for option, p := range map[string]market.Param{"param.slash_bps": market.SlashBps, "param.cascade": market.Cascade, "param.market_fee_bps": market.MarketFeeBps} {
+		w, err := New(Spec{App: "market", Kind: Closed, Keys: 10, Options: map[string]int64{option: 7}}, env())
+		require.NoError(t, err)
+		require.EqualValues(t, 7, w.NewApplication().(*market.State).Param(p))
+		plain, err := New(Spec{App: "market", Kind: Closed, Keys: 10}, env())
+		require.NoError(t, err)
+		require.Equal(t, p.Default(), plain.NewApplication().(*market.State).Param(p))
+	}
+	for option, want := range map[string]string{
+		"param.slash_bp": `did you mean "param.slash_bps"`,
+		"param.w_min_ms": "unknown option", // the sessions' windows rely on it
+	} {
+		_, err := New(Spec{App: "market", Kind: Closed, Keys: 10, Options: map[string]int64{option: 7}}, env())
+		require.ErrorContains(t, err, want)
+	}
+	_, err := New(Spec{App: "market", Kind: Closed, Keys: 10, Options: map[string]int64{"param.slash_bps": 10_001}}, env())
+	require.ErrorContains(t, err, "slash_bps")
+}
+
+// Users count through all processes, so that what they write is unique.
+func TestUsersCountThroughAllProcesses(t *testing.T) {
+	e := env()
+	w := &Workload{Outstanding: 2}
+	require.Equal(t, 0, w.firstUser(&e, 0))
+	require.Equal(t, 6, w.firstUser(&e, 1))
 }

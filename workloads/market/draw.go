@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"sort"
 )
 
 // stream is the deterministic stream of numbers behind samples and panels:
@@ -77,20 +78,13 @@ func (s *State) SampleOf(service ID, epoch uint32) ([]uint32, bool) {
 	if v == nil || a == nil {
 		return nil, false
 	}
-	var first *Beacon
-	for e := int64(s.clock.get(0).BeaconOf); e >= 0; e-- {
-		b := s.beacons.get(uint32(e))
-		if b == nil {
-			continue // an epoch without f+1 reveals
-		}
-		if b.At <= a.At {
-			break
-		}
-		first = b
-	}
-	if first == nil {
+	// Beacons are fixed in the order of their epochs, some of which have none.
+	fixed := s.index.fixed
+	i := sort.Search(len(fixed), func(i int) bool { return s.beacons.get(fixed[i]).At > a.At })
+	if i == len(fixed) {
 		return nil, false
 	}
+	first := s.beacons.get(fixed[i])
 	return Sample(service, epoch, first.Value, a.Count, uint32(v.SampleK)), true
 }
 

@@ -18,12 +18,13 @@ type index struct {
 	granted  map[uint64][]ID // to a consumer, ascending
 	sites    map[uint32][]ID // services that a site number belongs to, ascending
 	params   [][]uint64      // by slot: positions, ascending
+	fixed    []uint32        // epochs that have a beacon, ascending
 	queue    expiryHeap
 }
 
 // reset empties the index.
 func (x *index) reset() {
-	x.voters, x.queue = nil, nil
+	x.voters, x.fixed, x.queue = nil, nil, nil
 	x.byKey = make(map[Key]uint64)
 	x.classes = make(map[uint16]*idSet)
 	x.bidders = make(map[ID][]uint64)
@@ -71,6 +72,8 @@ func (x *index) attach(s *State) {
 	s.params.removed = func(k paramKey, _ *uint64) {
 		x.params[k.key.slot()] = removeSorted(x.params[k.key.slot()], k.at)
 	}
+	s.beacons.added = func(k uint32, _ *Beacon) { x.fixed = insertSorted(x.fixed, k) }
+	s.beacons.removed = func(k uint32, _ *Beacon) { x.fixed = removeSorted(x.fixed, k) }
 	s.expiry.added = func(k expiryKey, _ *struct{}) { x.queue.push(k, s.expiry) }
 }
 

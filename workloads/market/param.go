@@ -13,6 +13,11 @@ import (
 type Param uint16
 
 // Parameters. Times are in ms, rates in basis points.
+//
+// Not all are rules of the ledger. TickPeriod, GrantTerm, DefaultHystBps,
+// ChannelSettleMS and ChannelDepositFactor are what clients start from, replicated so
+// that all start from the same. SecondAuditBps and EVDispute belong to parts that are
+// not built yet. Setting one of these changes no transaction's outcome.
 const (
 	TickPeriod Param = iota + 1
 	ExpiryBatch
@@ -160,6 +165,15 @@ func (p Param) Default() uint64 {
 		return r.def
 	}
 	return 0
+}
+
+// Bounds returns the least and the greatest value that are allowed; 0 and 0 for an
+// unknown key.
+func (p Param) Bounds() (low, high uint64) {
+	if r := p.row(); r != nil {
+		return r.min, r.max
+	}
+	return 0, 0
 }
 
 // Check reports whether v is allowed for the parameter.

@@ -512,7 +512,7 @@ func indices(s *State) map[string]any {
 	}
 	return map[string]any{
 		"keys": s.index.byKey, "voters": append([]uint64{}, s.index.voters...), "classes": classes, "bidders": s.index.bidders,
-		"offerers": s.index.offerers, "granted": s.index.granted, "sites": s.index.sites, "params": params, "queue": queue,
+		"offerers": s.index.offerers, "granted": s.index.granted, "sites": s.index.sites, "params": params, "queue": queue, "fixed": append([]uint32{}, s.index.fixed...),
 	}
 }
 

@@ -85,7 +85,7 @@ func (s *auction) payload(g *Generator, step uint8, arg int) (market.Payload, []
 		s.revealUntil = s.commitUntil + g.window()
 		s.payMS = g.window()
 		p := &market.AuctionOpen{
-			Device: g.devices[s.device].id, Kind: s.kind, Mode: s.mode, Reserve: floorPrice, Term: 2_592_000_000,
+			Device: g.devices[s.device].id, Kind: s.kind, Mode: s.mode, Reserve: floorPrice, Term: g.cfg.param(market.GrantTerm),
 			CommitUntil: uint64(s.commitUntil), RevealUntil: uint64(s.revealUntil), PayMS: uint32(min(s.payMS, 1<<31)),
 		}
 		if s.mode == market.Bond {
@@ -262,8 +262,7 @@ func (s *auction) closed(g *Generator, now int64) {
 // pay lets the next candidate of a bond auction pay, or fail to. from is when the
 // candidate's time begins at the latest.
 func (s *auction) pay(g *Generator, from int64) {
-	const cascade = 3
-	for ; s.position < min(len(s.candidates), cascade); from += s.payMS + g.lag() {
+	for ; s.position < len(s.candidates) && uint64(s.position) < g.cfg.param(market.Cascade); from += s.payMS + g.lag() {
 		i := s.candidates[s.position]
 		s.position++
 		if !g.chance(g.cfg.DefaultPermille) {

@@ -3,10 +3,12 @@ package mix
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/edgebft/edgebft/protocols"
 	"github.com/edgebft/edgebft/workloads/arrival"
+	"github.com/edgebft/edgebft/workloads/market"
 )
 
 // Family is a kind of session.
@@ -75,6 +77,8 @@ type Config struct {
 	// Explicit closes auctions and settles channels by transactions instead of
 	// the ledger's queue. It excludes services, which need the queue.
 	Explicit bool
+	// Params of the marketplace in genesis, among Tunable.
+	Params []market.GenesisParam
 	// Shard of Shards: processes that share a ledger play different parts of the
 	// cast. Shards is 1..MaxShards, default 1.
 	Shard, Shards int
@@ -107,6 +111,28 @@ func (c *Config) fill() {
 	setDefault(&c.Epochs, 32)
 	setDefault(&c.EpochTicks, 10)
 	setDefault(&c.Panel, 5)
+}
+
+// tunable are the parameters of the marketplace whose values are free. The others are
+// set by other means (tick, panel), or the sessions rely on their values (windows,
+// fees), or belong to transactions that no mix sends.
+var tunable = []market.Param{
+	market.BeaconEpoch, market.MarketFeeBps, market.NoRevealBps, market.BondOwnerBps, market.Cascade, market.GrantTerm,
+	market.SlashBps, market.RepInit, market.RepGainDivisor, market.RepLossThirds, market.KittyBps, market.KittyMin,
+	market.DefaultHystBps, market.CooldownEpochs, market.SampleC, market.StakeRef, market.TUnbond, market.TRetain, market.QMode,
+}
+
+// Tunable returns the parameters of the marketplace that Config.Params may set.
+func Tunable() []market.Param { return slices.Clone(tunable) }
+
+// param is the value of a parameter in genesis.
+func (c *Config) param(p market.Param) uint64 {
+	for _, x := range c.Params {
+		if x.Key == p {
+			return x.Value
+		}
+	}
+	return p.Default()
 }
 
 // payees is how many users of all shards are drawn as payees.
@@ -160,6 +186,14 @@ func (c Config) Check() error {
 	}
 	if n := int64(c.Services) * int64(c.Epochs) * int64(c.Shards); c.Weights[Service] > 0 && n > maxPanels {
 		return fmt.Errorf("mix: %d services of each of %d processes run %d epochs, which is %d panels; at most %d are allowed: fewer services or longer epochs", c.Services, c.Shards, c.Epochs, n, maxPanels)
+	}
+	for _, p := range c.Params {
+		if !slices.Contains(tunable, p.Key) {
+			return fmt.Errorf("mix: parameter %v cannot be set; the sessions rely on it, or do without what it is for", p.Key)
+		}
+		if err := p.Key.Check(p.Value); err != nil {
+			return fmt.Errorf("mix: %w", err)
+		}
 	}
 	if c.Explicit && c.Weights[Service] > 0 {
 		return fmt.Errorf("mix: explicit closing excludes services; set the weight of service to 0")

@@ -16,7 +16,8 @@
 // mix are shares of the ordered transactions. If a family cannot open a session now
 // (every device has a live auction), another one does.
 //
-// Results drive the sessions. A transaction that came too early is sent again a
+// What a session draws (parties, amounts, how it ends) depends on the seed and on its
+// number in its family only. Results drive the rest. A transaction that came too early is sent again a
 // tick later, a few times; a session that fails for good is given up, and the
 // ledger's own queue ends what it left behind. A transaction that was refused
 // before it was charged (envelope codes) gives its nonce back.
@@ -30,6 +31,9 @@
 // those of replicas to within a tick.) Auctions are not opened faster than the users
 // can serve them, or their deadlines would come all at once. Edge benchmarks compress time; here
 // everything scales with [Config.Tick].
+//
+// Services under vote began before the load and one after the other, so that there
+// are epochs to judge at any time of it; see [Config.Lead].
 //
 // # Choices
 //

@@ -73,6 +73,7 @@ type job struct {
 	arg   int
 	due   int64 // wall clock in ms
 	seq   uint64
+	r     *rand.PCG // the stream of the session
 }
 
 // account is an account of the shard.
@@ -85,11 +86,16 @@ type account struct {
 
 // Generator plays one shard of a world. It implements load.Generator.
 type Generator struct {
-	w        *World
-	c        *cast
-	cfg      *Config
-	env      protocols.LoadEnv
-	r        *rand.PCG
+	w   *World
+	c   *cast
+	cfg *Config
+	env protocols.LoadEnv
+	// r is the stream of the session that is played at the moment: what a session
+	// draws depends on its family and number only, not on what happens beside it.
+	// choice draws the families.
+	r, choice    *rand.PCG
+	seed1, seed2 uint64
+
 	accounts []account
 	devices  []device
 	ready    []*job
@@ -120,7 +126,8 @@ func (w *World) NewGenerator(env protocols.LoadEnv, users int) *Generator {
 		freed: make([]protocols.Time, users),
 		tick:  w.cfg.Tick.Milliseconds(), lat: -50_000, idle: -1, stats: Stats{Codes: make(map[market.Code]uint64)},
 	}
-	g.r = rand.NewPCG(env.Stream("market"))
+	g.seed1, g.seed2 = env.Stream("market")
+	g.choice = g.stream(numFamilies, 0)
 	g.devices = append([]device(nil), g.c.devices...)
 	for _, gr := range []group{g.c.users, g.c.oems, g.c.providers, g.c.auditors, g.c.voters} {
 		for i := range gr.n {
@@ -137,6 +144,12 @@ func (w *World) NewGenerator(env protocols.LoadEnv, users int) *Generator {
 func (g *Generator) Stats() Stats { return g.stats }
 
 func (g *Generator) account(gr group, i int) *account { return &g.accounts[gr.first+i] }
+
+// stream returns the random stream of a session.
+func (g *Generator) stream(f Family, session uint64) *rand.PCG {
+	const golden = 0x9e3779b97f4a7c15 // spreads the numbers over all bits
+	return rand.NewPCG(g.seed1+uint64(f)<<56, g.seed2+session*golden)
+}
 
 // uniform draws from [0, n).
 func (g *Generator) uniform(n int) int {
@@ -200,7 +213,7 @@ func (g *Generator) free(gr group, from int) int {
 
 // after schedules a step of a session; due is in ms of wall clock, 0 is now.
 func (g *Generator) after(due int64, s session, acc *account, step uint8, arg int) {
-	g.push(&job{s: s, acc: acc, step: step, arg: arg, due: due})
+	g.push(&job{s: s, acc: acc, step: step, arg: arg, due: due, r: g.r})
 }
 
 func (g *Generator) push(j *job) {
@@ -250,6 +263,7 @@ func (g *Generator) Next(user int, now protocols.Time) (uint8, []byte, bool) {
 			j.acc.waiting = append(j.acc.waiting, j)
 			continue
 		}
+		g.r = j.r
 		p, co := j.s.payload(g, j.step, j.arg)
 		op, err := j.acc.w.Tx(p, co...)
 		if err != nil { // no payload here is too long
@@ -303,6 +317,7 @@ func (g *Generator) Result(user int, now protocols.Time, _, result []byte) proto
 			j.acc.waiting = nil
 		}
 	}
+	g.r = j.r
 	j.s.result(g, j, code, result)
 	if code != market.OK {
 		g.stats.Rejected++
@@ -343,7 +358,7 @@ func (g *Generator) start() bool {
 		if total == 0 {
 			return false
 		}
-		x := g.r.Uint64() % total
+		x := g.choice.Uint64() % total
 		for f := range numFamilies {
 			if weight[f] == tried {
 				continue
@@ -352,6 +367,7 @@ func (g *Generator) start() bool {
 				x -= weight[f]
 				continue
 			}
+			g.r = g.stream(f, g.stats.Sessions[f])
 			if g.startFamily(f) {
 				g.stats.Sessions[f]++
 				return true

@@ -312,7 +312,9 @@ func TestWorldIsChecked(t *testing.T) {
 		"theta is 2001":     func(c *Config) { c.Theta = arrival.MaxTheta + 1 },
 		"an epoch of 2000 ticks of 1h0m0s is 7200000000 ms; at most 4294967295 ms":     func(c *Config) { c.Tick, c.EpochTicks = time.Hour, 2000 },
 		"8 services of each of 256 processes run 4096 epochs, which is 8388608 panels": func(c *Config) { c.Shards, c.Epochs = 256, MaxEpochs },
-		"neither services": func(c *Config) { c.NoSampling, c.Services = true, 0 },
+		"parameter w_min_ms cannot be set":                                             func(c *Config) { c.Params = []market.GenesisParam{{Key: market.WMin}} },
+		"slash_bps = 10001":                                                            func(c *Config) { c.Params = []market.GenesisParam{{Key: market.SlashBps, Value: 10_001}} },
+		"neither services":                                                             func(c *Config) { c.NoSampling, c.Services = true, 0 },
 	} {
 		c := marketConfig()
 		change(&c)
@@ -352,6 +354,31 @@ func TestServicesLastAsLongAsTheLoad(t *testing.T) {
 	require.Zero(t, cfg.Lead())
 }
 
+// What a session draws does not depend on how long others take: the same seed gives
+// the same transfers on a slow system.
+func TestSessionsHaveTheirOwnDraws(t *testing.T) {
+	amounts := func(latency time.Duration) (out []uint64) {
+		s := newStage(t, marketConfig(), modelled())
+		s.latency = func() time.Duration { return latency }
+		s.applied = func(op, _ []byte) {
+			x, p, err := market.DecodeTx(op)
+			require.NoError(t, err)
+			if x.Type == market.TypeTransfer {
+				out = append(out, p.(*market.Transfer).Amount)
+			}
+		}
+		var g *Generator
+		l, err := load.NewClosed(load.ClosedConfig{Config: s.config(&g)})
+		require.NoError(t, err)
+		s.load = l
+		s.play(8, 3*time.Second)
+		return out
+	}
+	fast, slow := amounts(2*time.Millisecond), amounts(9*time.Millisecond)
+	require.Greater(t, len(slow), 100)
+	require.Equal(t, slow, fast[:len(slow)])
+}
+
 // The devices are divided among the processes, and popularity with them; transfers
 // go to users of all processes.
 func TestShardsDivideTheKeys(t *testing.T) {
@@ -366,6 +393,7 @@ func TestShardsDivideTheKeys(t *testing.T) {
 		require.Equal(t, want, w.shards[shard].popular.Keys())
 	}
 	g := w.Shard(1).NewGenerator(newStage(t, cfg, modelled()), 4)
+	g.r = g.stream(Transfer, 0)
 	count := map[uint64]int{}
 	var per [4]int
 	for range 20_000 {

@@ -219,7 +219,7 @@ func (s *sampled) payload(g *Generator, step uint8, arg int) (market.Payload, []
 		return &market.ServicePost{
 			SpecHash: sha256.Sum256([]byte("2K, 200 ms")), QMin: 5000, DelayMS: 200, UptimeBps: 9900, PriceMax: servicePrice,
 			EpochMS: uint32(min(s.epochMS, 1<<31)), Epochs: sampledEpochs, Mechanism: market.Sampling, SampleK: sampleK, MinStake: minStake,
-			HystBps: 1000, PanelFee: panelFee, Budget: sampledEpochs * (servicePrice + panelFee),
+			HystBps: uint16(g.cfg.param(market.DefaultHystBps)), PanelFee: panelFee, Budget: sampledEpochs * (servicePrice + panelFee),
 		}, nil
 	case stepOffer:
 		// The first provider is so much cheaper that it is chosen whatever the

@@ -176,6 +176,7 @@ func (w *World) build() {
 		{Key: market.VoterStake, Value: voterStake},
 		{Key: market.PanelSize, Value: uint64(c.Panel)},
 	}
+	g.Params = append(g.Params, c.Params...)
 	next := uint64(w.cluster.N + 1)
 	for s := range c.Shards {
 		next = w.buildShard(s, next)
