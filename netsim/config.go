@@ -135,6 +135,9 @@ type Config struct {
 	Observers []protocols.Observer
 	// Faults are what goes wrong, and when.
 	Faults []Fault
+	// Leader returns the nodes that Leader stands for in faults: the replica that
+	// leads, and what else fails with it. It is asked when such a fault begins.
+	Leader func() []protocols.NodeID
 	// Interactive allows Inject while the run is going on; it selects what faults
 	// need (Exact, no streams) even if Faults is empty.
 	Interactive bool

@@ -120,7 +120,7 @@ func (s *Sim) onAppend(l *lane, inc uint32) {
 		return
 	}
 	if prof := p.host.prof; prof == nil || prof.Fsync == 0 && prof.PerRecord == 0 {
-		if p.host.slowDisk == 1000 {
+		if h := p.host; h.slowDisk == 1000 && h.diskDelay == 0 && h.diskJitter == 0 {
 			p.stats.Fsyncs++
 			g.covered = g.appended
 			s.settleLog(l)

@@ -3,6 +3,7 @@ package netsim
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/edgebft/edgebft/protocols"
@@ -76,6 +77,11 @@ func ParseFaultKind(name string) (FaultKind, error) {
 	return 0, fmt.Errorf("unknown fault %q%s", name, protocols.Suggest(name, FaultKinds()))
 }
 
+// Leader stands in the Nodes, Peers and Groups of a fault for whoever leads when
+// it begins, which Config.Leader says. Who is named by number, too, belongs where
+// Leader stands.
+const Leader protocols.NodeID = -2
+
 // Fault is one entry of the fault plan: data, so that it can be recorded,
 // replayed and shrunk.
 type Fault struct {
@@ -87,7 +93,7 @@ type Fault struct {
 	// On makes it begin at an event instead of a time.
 	On *Trigger
 
-	// Nodes are concerned; for kinds about links, one end of them (none = all).
+	// Nodes are concerned, or for kinds about links one end of them (none = all).
 	Nodes []protocols.NodeID
 	// Peers are the other ends of links; none = everybody else.
 	Peers []protocols.NodeID
@@ -144,6 +150,7 @@ type faultState struct {
 	to     []bool
 	procs  []*proc
 	active bool
+	leads  bool // names Leader and has not begun
 }
 
 // check says what is wrong with an entry by itself.
@@ -230,6 +237,13 @@ func (s *Sim) compile(f Fault) (*faultState, error) {
 	x := &faultState{Fault: f}
 	mark := func(ids []protocols.NodeID, set []bool) error {
 		for _, id := range ids {
+			if id == Leader {
+				if s.cfg.Leader == nil {
+					return fmt.Errorf("%s: it names the leader; set Config.Leader, which says who that is", f.Kind)
+				}
+				x.leads = true
+				continue
+			}
 			eps := s.lookup(id)
 			if len(eps) == 0 {
 				return fmt.Errorf("%s: node %d does not exist", f.Kind, id)
@@ -250,6 +264,9 @@ func (s *Sim) compile(f Fault) (*faultState, error) {
 	}
 	for i, p := range s.procs {
 		if !f.isLink() && x.from[i] {
+			if f.Kind == FaultSlowCPU && cpuFree(p.host.prof) {
+				return nil, fmt.Errorf("%s: the host of node %d has no CPU costs that could grow; give it a profile", f.Kind, p.node)
+			}
 			if p.pool != nil && f.Kind <= FaultResume && f.Kind != FaultPause && f.Kind != FaultResume {
 				return nil, fmt.Errorf("%s: %d is a client; processes of clients do not crash (pause them, or partition them off)", f.Kind, p.node)
 			}
@@ -288,6 +305,43 @@ func (s *Sim) compile(f Fault) (*faultState, error) {
 		}
 	}
 	return x, nil
+}
+
+// resolveLeader puts the nodes that lead now into a fault that begins.
+func (s *Sim) resolveLeader(x *faultState) error {
+	lead := s.cfg.Leader()
+	name := func(ids []protocols.NodeID) []protocols.NodeID {
+		var out []protocols.NodeID
+		named := slices.Contains(ids, Leader)
+		for _, id := range ids {
+			if id != Leader && !slices.Contains(lead, id) {
+				out = append(out, id)
+			}
+		}
+		if named {
+			out = append(out, lead...)
+		}
+		return out
+	}
+	f := x.Fault
+	if slices.Contains(f.Nodes, Leader) || slices.Contains(f.Peers, Leader) {
+		f.Nodes, f.Peers = name(f.Nodes), name(f.Peers)
+	}
+	f.Groups = slices.Clone(f.Groups)
+	for i := range f.Groups {
+		f.Groups[i] = name(f.Groups[i])
+	}
+	if len(f.Nodes) == 0 && len(x.Nodes) > 0 || len(f.Peers) == 0 && len(x.Peers) > 0 { // only the links to itself
+		clear(x.from)
+		x.leads = false
+		return nil
+	}
+	y, err := s.compile(f)
+	if err != nil {
+		return err
+	}
+	x.Fault, x.from, x.to, x.group, x.procs, x.leads = f, y.from, y.to, y.group, y.procs, false
+	return nil
 }
 
 func (s *Sim) startFaults() error {
@@ -387,6 +441,12 @@ func (s *Sim) trigger(at int64, node protocols.NodeID, ev *protocols.Event) {
 func (s *Sim) onFault(i uint32, phase int32) {
 	x := s.faults[i]
 	begin := phase == 0
+	if begin && x.leads {
+		if err := s.resolveLeader(x); err != nil {
+			s.fail(fmt.Errorf("netsim: fault %d: %w", i, err))
+			return
+		}
+	}
 	node := protocols.Nobody
 	if len(x.Nodes) > 0 {
 		node = x.Nodes[0]

@@ -234,6 +234,93 @@ func TestSlowCPUAndDisk(t *testing.T) {
 	require.Equal(t, []time.Duration{201 * us, 601 * us, 201 * us, 303 * us}, took[:4])
 }
 
+// Without a cost model of its own a disk is as slow as faults make it.
+func TestSlowDiskWithoutCosts(t *testing.T) {
+	for _, c := range []struct {
+		fault    Fault
+		min, max time.Duration // what a sync takes
+	}{
+		{Fault{Delay: 3 * ms}, 3 * ms, 3 * ms},
+		{Fault{Permille: 1000, Delay: 3 * ms}, 3 * ms, 3 * ms},
+		{Fault{Jitter: 3 * ms}, 1, 3 * ms},
+	} {
+		c.fault.Kind, c.fault.Nodes = FaultSlowDisk, ids(0)
+		s := newStage(t, Config{Faults: []Fault{c.fault}})
+		var a arrivals
+		s.add(0, &puppet{start: func(p *puppet, _ protocols.Boot) {
+			p.env.Log(record(1))
+			p.ask(1, 1, 0)
+		}})
+		s.add(1, &puppet{receive: a.receive})
+		s.run(time.Second)
+		require.Len(t, a.at, 1)
+		took := a.at[0].Sub(protocols.Time(ms))
+		require.GreaterOrEqual(t, took, c.min)
+		require.LessOrEqual(t, took, c.max)
+	}
+}
+
+// Leader is whoever leads when the fault begins, at a time or after an event, and
+// belongs to the group where it stands.
+func TestLeaderIsResolvedWhenAFaultBegins(t *testing.T) {
+	third := &Trigger{Event: protocols.EventExecuted, Node: protocols.Nobody, Nth: 3}
+	at := protocols.Time(10 * ms)
+	for name, c := range map[string]struct {
+		fault Fault
+		cut   [3][3]bool // which links the fault cuts while 1 leads
+		down  [3]bool
+	}{
+		"crash":            {fault: Fault{Kind: FaultCrash, At: at, Nodes: ids(Leader)}, down: [3]bool{1: true}},
+		"crash with more":  {fault: Fault{Kind: FaultCrash, At: at, Nodes: ids(1, Leader, 2)}, down: [3]bool{1: true, 2: true}},
+		"crash after":      {fault: Fault{Kind: FaultCrash, At: 500, On: third, Nodes: ids(Leader)}, down: [3]bool{1: true}},
+		"groups":           {fault: Fault{Kind: FaultPartition, At: at, Groups: [][]protocols.NodeID{ids(Leader, 0), ids(1, 2)}}, cut: [3][3]bool{{2: true}, {2: true}, {true, true, false}}},
+		"groups after":     {fault: Fault{Kind: FaultPartition, On: third, Groups: [][]protocols.NodeID{ids(Leader), ids(0, 1, 2)}}, cut: [3][3]bool{{1: true}, {true, false, true}, {1: true}}},
+		"from the leader":  {fault: Fault{Kind: FaultPartition, At: at, OneWay: true, Nodes: ids(Leader), Peers: ids(1, 2)}, cut: [3][3]bool{1: {2: true}}},
+		"to the leader":    {fault: Fault{Kind: FaultPartition, At: at, OneWay: true, Nodes: ids(0), Peers: ids(Leader)}, cut: [3][3]bool{{1: true}}},
+		"leader to itself": {fault: Fault{Kind: FaultPartition, At: at, OneWay: true, Nodes: ids(1), Peers: ids(Leader)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s *stage
+			s = newStage(t, Config{Faults: []Fault{c.fault}, Leader: func() []protocols.NodeID {
+				return ids(protocols.NodeID(min(s.Now()/protocols.Time(ms), 1))) // 0, and 1 from 1 ms on
+			}})
+			var last [3][3]uint64
+			for i := range 3 {
+				n := uint64(0)
+				s.add(i, &puppet{
+					start: func(p *puppet, _ protocols.Boot) { p.env.SetTimer(ms, 0, 0) },
+					receive: func(p *puppet, e *protocols.Envelope, m protocols.Message) {
+						if x, ok := m.(*msg); ok {
+							last[e.From][i] = x.Seq
+						}
+					},
+					timeout: func(p *puppet, _ protocols.Timer) {
+						n++
+						if i == 0 {
+							p.env.Emit(protocols.Event{Kind: protocols.EventExecuted, Index: n})
+						}
+						for to := range 3 {
+							if to != i {
+								p.ask(protocols.NodeID(to), n, 0)
+							}
+						}
+						p.env.SetTimer(ms, 0, 0)
+					},
+				})
+			}
+			s.run(30*ms + 1)
+			for from := range 3 {
+				for to := range 3 {
+					if from != to {
+						alive := !c.cut[from][to] && !c.down[from] && !c.down[to]
+						require.Equal(t, alive, last[from][to] >= 28, "%d to %d: %d", from, to, last[from][to])
+					}
+				}
+			}
+		})
+	}
+}
+
 func TestClocks(t *testing.T) {
 	f := func(at int64, spec ClockSpec) int64 {
 		s := &Sim{cfg: Config{Epoch: 1000}}
@@ -363,6 +450,8 @@ func TestFaultsAreChecked(t *testing.T) {
 		{"cannot be combined with faults", Config{Mode: Fast, Faults: []Fault{{Kind: FaultCrash, Nodes: ids(0)}}}},
 		{"cannot be forced on", Config{Streams: StreamsOn, Interactive: true}},
 		{"streams of broadcasts need", Config{Streams: StreamsOn, Transport: TCP}},
+		{"has no CPU costs that could grow", Config{Faults: []Fault{{Kind: FaultSlowCPU, Permille: 2000, Nodes: ids(0)}}}},
+		{"set Config.Leader", Config{Faults: []Fault{{Kind: FaultCrash, Nodes: ids(Leader)}}}},
 		{"wipe says how", Config{Faults: []Fault{{Kind: FaultCrash, Wipe: true, Nodes: ids(0)}}}},
 	} {
 		err := func() error {

@@ -255,7 +255,7 @@ func TestRandomFaults(t *testing.T) {
 			case FaultClock:
 				f.Clock = ClockSpec{Shape: ClockNoisy, Amplitude: int64(ms), Period: int64(ms)}
 			}
-			if f.check(transport) == nil {
+			if f.check(transport) == nil && (f.Kind != FaultSlowCPU || costs == 1) {
 				faults = append(faults, f)
 			}
 		}

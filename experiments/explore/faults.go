@@ -185,6 +185,9 @@ func (f *faultDraw) paths(fault *scenario.Fault) {
 	if f.oneIn(2) {
 		fault.To = nodes(f.subset(n, n))
 	}
+	if len(fault.From) == 1 && len(fault.To) == 1 && fault.From[0] == fault.To[0] {
+		fault.To = nil // to everybody, for there is no path to itself
+	}
 }
 
 func contains(list []int, x int) bool {

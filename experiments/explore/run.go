@@ -136,9 +136,6 @@ func (r *Simulator) build(x *simulation) error {
 		Observers:  []protocols.Observer{x.progress, x.judges.checker},
 		NoRing:     true,
 	}
-	for i := range s.Faults {
-		cfg.Interactive = cfg.Interactive || run.Leads(&s.Faults[i])
-	}
 	switch s.Transport {
 	case "datagram":
 		cfg.Transport = netsim.Datagram
@@ -148,16 +145,12 @@ func (r *Simulator) build(x *simulation) error {
 	if s.Loss > 0 {
 		cfg.Faults = append(cfg.Faults, netsim.Fault{Kind: netsim.FaultLoss, PPM: int64(s.Loss)})
 	}
-	for i := range s.Faults {
-		if run.Leads(&s.Faults[i]) {
-			continue // injected when it is known who leads
-		}
-		f, err := run.NetFault(&s.Faults[i], s.N)
-		if err != nil {
-			return err
-		}
-		cfg.Faults = append(cfg.Faults, f)
+	faults, err := run.NewFaults(s, nil).All()
+	if err != nil {
+		return err
 	}
+	cfg.Faults = append(cfg.Faults, faults...)
+	cfg.Leader = func() []protocols.NodeID { return []protocols.NodeID{x.progress.primary} }
 	if x.sim, err = netsim.New(cfg); err != nil {
 		return err
 	}
@@ -220,22 +213,12 @@ func (x *simulation) replicas() error {
 	return nil
 }
 
-// clients puts the clients on their hosts: Byzantine ones alone, the others
-// together in runs of consecutive numbers.
+// clients puts the clients on their hosts.
 func (x *simulation) clients() error {
-	per := max(1, (x.s.Clients+x.s.ClientHosts-1)/x.s.ClientHosts)
-	for first := 0; first < x.s.Clients; {
-		id := protocols.FirstClient + protocols.NodeID(first)
-		count := 1
-		if x.lies[id] == nil {
-			for count < per && first+count < x.s.Clients && x.lies[id+protocols.NodeID(count)] == nil {
-				count++
-			}
-		}
-		if err := x.pool(id, count); err != nil {
+	for _, p := range x.s.ClientProcesses() {
+		if err := x.pool(protocols.FirstClient+protocols.NodeID(p.First), p.Count); err != nil {
 			return err
 		}
-		first += count
 	}
 	return nil
 }
@@ -289,7 +272,7 @@ func (x *simulation) generator(first int) func(protocols.LoadEnv, int) (load.Gen
 func (x *simulation) run() (Outcome, error) {
 	total := x.s.Window.Total()
 	calm := CalmAt(x.s)
-	err := x.play(max(total, calm))
+	err := x.advance(protocols.Time(max(total, calm)))
 	bound := x.s.Checks.LivenessBound.Std()
 	end := protocols.Time(max(total, calm) + bound)
 	exhausted := false
@@ -367,30 +350,6 @@ func (x *simulation) settled() bool {
 		x.target = x.progress.most()
 	}
 	return x.progress.behind(x.target) == protocols.Nobody
-}
-
-// play runs until the load and the faults are over, and injects the faults that
-// strike whoever leads.
-func (x *simulation) play(until time.Duration) error {
-	for i := range x.s.Faults { // in the order of their times
-		f := x.s.Faults[i]
-		if !run.Leads(&f) {
-			continue
-		}
-		if err := x.advance(protocols.Time(f.At)); err != nil || x.stopped {
-			return err
-		}
-		f = run.WithPrimary(f, x.progress.primary)
-		nf, err := run.NetFault(&f, x.s.N)
-		if err == nil {
-			err = x.sim.Inject(nf)
-		}
-		if err != nil {
-			x.err = err
-			return err
-		}
-	}
-	return x.advance(protocols.Time(until))
 }
 
 // advance runs to a time, unless a checker stops the run before.

@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"fmt"
-	"sort"
 	"time"
 
 	"github.com/edgebft/edgebft/experiments/result"
@@ -113,9 +112,6 @@ func (x *run) build(c *scenario.Catalog) error {
 	}
 	table := protocols.NewMessageTable(types, app.Messages())
 	x.config = protocols.Config{Cluster: cluster, N: s.N, F: s.F, Replicas: protocols.Replicas(s.N), Options: s.Options.Resolved}
-	if err := x.adversaries(c, table); err != nil {
-		return err
-	}
 	if x.recorder, err = result.NewRecorder(result.RecorderConfig{
 		Classes: app.Classes, Start: s.Window.Start(), End: s.Window.End(), Timeout: s.Workload.Timeout.Std(),
 	}); err != nil {
@@ -140,17 +136,6 @@ func (x *run) build(c *scenario.Catalog) error {
 	if s.Loss > 0 {
 		cfg.Faults = append(cfg.Faults, netsim.Fault{Kind: netsim.FaultLoss, PPM: int64(s.Loss)})
 	}
-	for i := range s.Faults {
-		if Leads(&s.Faults[i]) {
-			cfg.Interactive = true
-			continue
-		}
-		f, err := NetFault(&s.Faults[i], s.N)
-		if err != nil {
-			return err
-		}
-		cfg.Faults = append(cfg.Faults, f)
-	}
 	if x.trace, err = newTraceFile(s); err != nil {
 		return err
 	}
@@ -160,6 +145,12 @@ func (x *run) build(c *scenario.Catalog) error {
 	x.requests = newRequestFile(s, app.Classes)
 	counts := s.Spread()
 	if err := x.workload(netsim.AppSchemeOf(&cfg), counts); err != nil {
+		return err
+	}
+	if err := x.adversaries(table); err != nil {
+		return err
+	}
+	if err := x.faults(&cfg); err != nil {
 		return err
 	}
 	x.observers(&cfg)
@@ -189,16 +180,39 @@ func loadProfile(s *scenario.Scenario) (*profile.Profile, error) {
 	return profile.Load(s.Costs)
 }
 
-func (x *run) adversaries(c *scenario.Catalog, table *protocols.MessageTable) error {
-	all := append(append([]protocols.Attack(nil), x.entry.Attacks...), adversary.All(table)...)
+// faults translates the fault plan. The agents of a replica share its fate.
+func (x *run) faults(cfg *netsim.Config) error {
+	beside := make(map[protocols.NodeID][]protocols.NodeID)
+	for _, a := range x.load.Agents {
+		beside[a.Beside] = append(beside[a.Beside], a.ID)
+	}
+	plan := NewFaults(x.s, beside)
+	fs, err := plan.All()
+	if err != nil {
+		return err
+	}
+	cfg.Faults = append(cfg.Faults, fs...)
+	cfg.Leader = func() []protocols.NodeID { return plan.Machine(x.progress.primary) }
+	return nil
+}
+
+func attackNamed(list []protocols.Attack, name string) *protocols.Attack {
+	for i := range list {
+		if list[i].Name == name {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+func (x *run) adversaries(table *protocols.MessageTable) error {
+	all := adversary.All(table)
 	for i := range x.s.Adversaries {
 		a := &x.s.Adversaries[i]
-		var attack *protocols.Attack
-		for j := range all {
-			if all[j].Name == a.Attack {
-				attack = &all[j]
-				break
-			}
+		generic := attackNamed(all, a.Attack)
+		attack := attackNamed(x.entry.Attacks, a.Attack)
+		if attack == nil {
+			attack = generic
 		}
 		if attack == nil {
 			return fmt.Errorf("attack %q cannot be built for %s", a.Attack, x.s.Protocol)
@@ -210,6 +224,13 @@ func (x *run) adversaries(c *scenario.Catalog, table *protocols.MessageTable) er
 			x.lies[id] = attack.New(&cfg, a.Options.Resolved, peers)
 			if id.IsReplica() && int(id) < len(x.progress.faulty) {
 				x.progress.faulty[id] = true
+			}
+			// Who has the replica has the whole machine. A protocol's own attacks say
+			// nothing that an agent could say.
+			for _, agent := range x.load.Agents {
+				if agent.Beside == id && generic != nil {
+					x.lies[agent.ID] = generic.New(&cfg, a.Options.Resolved, peers)
+				}
 			}
 		}
 	}
@@ -302,7 +323,7 @@ func (x *run) replicas() error {
 		}
 	}
 	for _, a := range x.load.Agents {
-		if _, err := x.sim.AddNode(netsim.NodeSpec{ID: a.ID, Host: x.hosts[a.Beside], New: func() []protocols.Node { return []protocols.Node{a.New()} }}); err != nil {
+		if _, err := x.sim.AddNode(netsim.NodeSpec{ID: a.ID, Host: x.hosts[a.Beside], Adversary: x.lies[a.ID], New: func() []protocols.Node { return []protocols.Node{a.New()} }}); err != nil {
 			return err
 		}
 	}
@@ -397,13 +418,6 @@ func (w *watched) Invoke(id uint64, op []byte) {
 func (x *run) play(ctx context.Context) (*result.Outcome, error) {
 	s := x.s
 	total := protocols.Time(s.Window.Total())
-	var leads []scenario.Fault
-	for _, f := range s.Faults {
-		if Leads(&f) {
-			leads = append(leads, f)
-		}
-	}
-	sort.SliceStable(leads, func(i, j int) bool { return leads[i].At < leads[j].At })
 	var from, to counters
 	marks := []struct {
 		at protocols.Time
@@ -419,20 +433,6 @@ func (x *run) play(ctx context.Context) (*result.Outcome, error) {
 				return err
 			}
 			next := min(until, (x.sim.Now()/protocols.Time(time.Second)+1)*protocols.Time(time.Second))
-			for len(leads) > 0 && protocols.Time(leads[0].At) <= x.sim.Now() {
-				f, err := NetFault(ptr(WithPrimary(leads[0], x.progress.primary)), s.N)
-				if err == nil {
-					f.At = x.sim.Now()
-					err = x.sim.Inject(f)
-				}
-				if err != nil {
-					return err
-				}
-				leads = leads[1:]
-			}
-			if len(leads) > 0 {
-				next = min(next, protocols.Time(leads[0].At))
-			}
 			if err := x.sim.Run(next); err != nil {
 				return err
 			}
@@ -466,8 +466,6 @@ func (x *run) play(ctx context.Context) (*result.Outcome, error) {
 	}
 	return x.outcome(from, to)
 }
-
-func ptr[T any](v T) *T { return &v }
 
 // calm is when the last fault with an end is over.
 func (x *run) calm() protocols.Time {

@@ -19,23 +19,22 @@ type Fault struct {
 	On  *Trigger        `key:"on" doc:"strike on an event instead of at a time"`
 
 	Nodes  []Node   `key:"nodes" doc:"the nodes concerned"`
-	Groups [][]Node `key:"groups" doc:"sides of a partition; replicas in no group form one more, clients reach all"`
+	Groups [][]Node `key:"groups" doc:"sides of a partition; replicas in no group form one more, clients in none reach all; primary belongs where it is named, whatever its number"`
 	OneWay bool     `key:"one_way" doc:"cut only what the first group sends"`
 	// From and To select directed paths; empty means all nodes.
 	From []Node `key:"from" doc:"senders of the paths concerned; all if left out"`
 	To   []Node `key:"to" doc:"receivers of the paths concerned; all if left out"`
 
-	Disk      string           `key:"disk" enum:"keep,wipe" doc:"what a crashed node finds when it restarts"`
-	Delay     strict.Duration  `key:"delay" max:"3600000000000000" doc:"additional one-way delay"`
-	Jitter    strict.Duration  `key:"jitter" max:"3600000000000000" doc:"uniform delay on top of it"`
-	Loss      strict.PPM       `key:"loss" max:"1000000" doc:"fraction of messages lost"`
-	Duplicate strict.PPM       `key:"duplicate" max:"1000000" doc:"fraction of messages delivered twice"`
-	Corrupt   strict.PPM       `key:"corrupt" max:"1000000" doc:"fraction of messages that arrive damaged, and fail authentication"`
-	Slowdown  int              `key:"slowdown" min:"0" max:"1000" doc:"CPU times multiplied by this"`
-	Offset    strict.Duration  `key:"offset" min:"-86400000000000" doc:"step of the wall clock, may be negative"`
-	Drift     strict.PPM       `key:"drift" min:"-500000" max:"500000" doc:"rate error of the wall clock, may be negative"`
-	Fsync     strict.Duration  `key:"fsync" max:"3600000000000000" doc:"additional time of each durable write"`
-	Options   map[string]int64 `key:"options" later:"1" doc:"further integer parameters of the kind"`
+	Disk      string          `key:"disk" enum:"keep,wipe" doc:"what a crashed node finds when it restarts"`
+	Delay     strict.Duration `key:"delay" max:"3600000000000000" doc:"additional one-way delay"`
+	Jitter    strict.Duration `key:"jitter" max:"3600000000000000" doc:"uniform delay on top of it"`
+	Loss      strict.PPM      `key:"loss" max:"1000000" doc:"fraction of messages lost"`
+	Duplicate strict.PPM      `key:"duplicate" max:"1000000" doc:"fraction of messages delivered twice"`
+	Corrupt   strict.PPM      `key:"corrupt" max:"1000000" doc:"fraction of messages that arrive damaged, and fail authentication"`
+	Slowdown  int             `key:"slowdown" min:"0" max:"1000" doc:"CPU times multiplied by this"`
+	Offset    strict.Duration `key:"offset" min:"-86400000000000" doc:"step of the wall clock, may be negative"`
+	Drift     strict.PPM      `key:"drift" min:"-500000" max:"500000" doc:"rate error of the wall clock, may be negative"`
+	Fsync     strict.Duration `key:"fsync" max:"3600000000000000" doc:"additional time of each durable write"`
 }
 
 // Trigger is an event that a fault waits for.
@@ -62,8 +61,8 @@ type FaultKind struct {
 var faultKinds = []FaultKind{
 	{Name: "crash", Doc: "nodes stop and lose what was not durable; with for they restart after it, with their disk or without", Need: []string{"nodes"}, May: []string{"disk"}},
 	{Name: "pause", Doc: "nodes stop for a while and lose nothing", Need: []string{"nodes", "for"}, Clients: true},
-	{Name: "partition", Doc: "messages between the groups are held or lost, as the transport says", Need: []string{"groups"}, May: []string{"one_way"}},
-	{Name: "isolate", Doc: "nodes reach nobody and nobody reaches them", Need: []string{"nodes"}, May: []string{"one_way"}, Clients: true},
+	{Name: "partition", Doc: "messages between the groups are lost; streams break, and both ends learn of it", Need: []string{"groups"}, May: []string{"one_way"}},
+	{Name: "isolate", Doc: "each of the nodes reaches nobody, the others of the list included, and nobody reaches it", Need: []string{"nodes"}, May: []string{"one_way"}, Clients: true},
 	{Name: "slow-link", Doc: "paths take longer", May: []string{"from", "to", "delay", "jitter"}, Clients: true},
 	{Name: "loss", Doc: "paths lose messages (datagram) or deliver them late (tcp)", Need: []string{"loss"}, May: []string{"from", "to"}, Clients: true},
 	{Name: "duplicate", Doc: "paths deliver messages twice (datagram)", Need: []string{"duplicate"}, May: []string{"from", "to"}, Clients: true},
@@ -152,6 +151,12 @@ func (f *Fault) check(s *Scenario, path string) error {
 	if f.Kind == "slow-link" && f.Delay == 0 && f.Jitter == 0 {
 		return fail("", "a slow-link fault needs delay or jitter")
 	}
+	if len(f.From) == 1 && len(f.To) == 1 && f.From[0] == f.To[0] {
+		return fail("to", "paths from %s to itself do not exist; name another node", f.To[0])
+	}
+	if f.Kind == "slow-cpu" && s.Costs == "none" {
+		return fail("kind", "with costs: none there is no CPU time to multiply; name a profile")
+	}
 	if f.Kind == "clock" && f.Offset == 0 && f.Drift == 0 {
 		return fail("", "a clock fault needs offset or drift")
 	}
@@ -181,6 +186,9 @@ func (f *Fault) check(s *Scenario, path string) error {
 		if err := s.checkNodes(list.nodes, kind.Clients, !kind.NoPrimary); err != nil {
 			return fail(list.key, "%v", err)
 		}
+		if err := s.checkProcesses(list.nodes); err != nil {
+			return fail(list.key, "%v", err)
+		}
 	}
 	seen := map[Node]bool{}
 	for i, g := range f.Groups {
@@ -195,6 +203,9 @@ func (f *Fault) check(s *Scenario, path string) error {
 				return fail(fmt.Sprintf("groups[%d]", i), "node %s is in two groups", n)
 			}
 			seen[n] = true
+		}
+		if err := s.checkProcesses(g); err != nil {
+			return fail(fmt.Sprintf("groups[%d]", i), "%v", err)
 		}
 	}
 	if len(f.Groups) == 1 && s.holdsAll(f.Groups[0]) {

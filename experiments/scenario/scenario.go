@@ -47,7 +47,6 @@ type Scenario struct {
 	Costs  string `key:"costs" doc:"name or file of a CPU cost profile; none for a network-only model"`
 	Cores  int    `key:"cores" min:"0" max:"1024" doc:"cores per replica host; 0 takes the profile's"`
 	Crypto string `key:"crypto" enum:"modelled,real" doc:"modelled or real cryptography; the trace is the same"`
-	Verify string `key:"verify" enum:"std,zip215" doc:"the Ed25519 predicate of the whole cluster"`
 	Wire   bool   `key:"wire" doc:"encode and decode every message in the simulator too"`
 
 	Window Window `key:"window" doc:"what part of the run is measured"`
@@ -196,7 +195,6 @@ func Default() *Scenario {
 		Placement: "spread",
 		Transport: "stream",
 		Crypto:    "modelled",
-		Verify:    "std",
 		Workload: Workload{
 			App:     "micro",
 			Kind:    "closed",

@@ -171,6 +171,13 @@ func TestMistakes(t *testing.T) {
 		{"{protocol: pbft, faults: [{kind: crash, at: 1s, nodes: [1], disk: wipe}]}", "give for too"},
 		{"{protocol: pbft, faults: [{kind: loss, at: 1s, loss: 5%}]}", "neither loses nor repeats"},
 		{"{protocol: pbft, faults: [{kind: clock, at: 1s, nodes: [1]}]}", "needs offset or drift"},
+		{"{protocol: pbft, faults: [{kind: clog, at: 1s, for: 1s, from: [0], to: [0]}]}", "faults[0].to: paths from 0 to itself do not exist"},
+		{"{protocol: pbft, faults: [{kind: slow-cpu, at: 1s, nodes: [0], slowdown: 2}]}", "faults[0].kind: with costs: none there is no CPU time"},
+		{"{protocol: pbft, faults: [{kind: pause, at: 1s, for: 1s, nodes: [c1, c2]}]}", "faults[0].nodes: c0 to c3 are one process, which a fault strikes as a whole; name all of them, or give client_hosts: 16"},
+		{"{protocol: pbft, faults: [{kind: loss, loss: 5%, to: [c15]}], transport: tcp}", "faults[0].to: c12 to c15 are one process"},
+		{"{protocol: pbft, faults: [{kind: partition, groups: [[0], [1, c4]]}]}", "faults[0].groups[1]: c4 to c7 are one process"},
+		{"{protocol: pbft, faults: [{kind: crash, nodes: [0], options: {foo: 3}}]}", "options"},
+		{"{protocol: pbft, verify: zip215}", "verify"},
 		{"{protocol: pbft, faults: [{kind: partition, at: 1s, groups: [[0], [0]]}]}", "node 0 is in two groups"},
 		{"{protocol: pbft, faults: [{kind: partition, at: 1s, groups: [[]]}]}", "a group is empty"},
 		{"{protocol: pbft, faults: [{kind: crash, nodes: [0], on: {event: comitted}}]}", `did you mean "committed"?`},
@@ -265,7 +272,7 @@ func TestResolvedTextIsReadBackToTheSameCell(t *testing.T) {
 	for _, text := range []string{
 		"{protocol: pbft}",
 		"{protocol: pbft, f: 0, seed: 0, clients: 1, checks: {liveness: false}, workload: {zipf: 0.99, mix: {}}}",
-		"{protocol: pbft, options: {batch: {max: 32, delay: 1500us}, log: 4kB, order: lifo, mac: false}, transport: datagram, loss: 0.25%, window: {warmup: 0s, measure: 1s, cooldown: 0s}, workload: {app: market, kind: open, rate: 0.5/s, mix: {auction: 1}, options: {devices: 11}}, faults: [{kind: clock, at: 0s, nodes: [c1], offset: -5s}, {kind: crash, nodes: [primary, 2], on: {event: committed, node: 1, count: 3}}], adversaries: [{nodes: [3], attack: equivocate, options: {share: 1}}]}",
+		"{protocol: pbft, client_hosts: 64, options: {batch: {max: 32, delay: 1500us}, log: 4kB, order: lifo, mac: false}, transport: datagram, loss: 0.25%, window: {warmup: 0s, measure: 1s, cooldown: 0s}, workload: {app: market, kind: open, rate: 0.5/s, mix: {auction: 1}, options: {devices: 11}}, faults: [{kind: clock, at: 0s, nodes: [c1], offset: -5s}, {kind: crash, nodes: [primary, 2], on: {event: committed, node: 1, count: 3}}], adversaries: [{nodes: [3], attack: equivocate, options: {share: 1}}]}",
 	} {
 		s := must(t, text)
 		for _, marshal := range []func(any) ([]byte, error){json.Marshal, yaml.Marshal} {
@@ -298,6 +305,25 @@ func TestJSONSchema(t *testing.T) {
 	for _, key := range []string{`"duration"`, `"workload"`, `"adversaries"`, `"pattern"`} {
 		require.Contains(t, string(b), key)
 	}
+}
+
+func TestClientProcesses(t *testing.T) {
+	for _, c := range []struct {
+		clients, hosts int
+		bad            []Node
+		want           []Process
+	}{
+		{5, 1, nil, []Process{{0, 5}}},
+		{5, 4, nil, []Process{{0, 2}, {2, 1}, {3, 1}, {4, 1}}},
+		{7, 3, []Node{"0"}, []Process{{0, 3}, {3, 2}, {5, 2}}},
+		{7, 2, []Node{"c1", "c4"}, []Process{{0, 1}, {1, 1}, {2, 2}, {4, 1}, {5, 2}}},
+		{3, 3, []Node{"c1"}, []Process{{0, 1}, {1, 1}, {2, 1}}},
+	} {
+		s := &Scenario{Clients: c.clients, ClientHosts: c.hosts, Adversaries: []Adversary{{Nodes: c.bad}}}
+		require.Equal(t, c.want, s.ClientProcesses(), "%+v", c)
+	}
+	must(t, "{protocol: pbft, clients: 2, client_hosts: 2, faults: [{kind: pause, for: 1s, nodes: [c1]}]}")
+	must(t, "{protocol: pbft, clients: 4, client_hosts: 2, faults: [{kind: pause, for: 1s, nodes: [c3, 0, c2]}]}")
 }
 
 func TestFaultKindsAreComplete(t *testing.T) {
