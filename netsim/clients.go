@@ -20,9 +20,10 @@ type clientPool struct {
 	load  protocols.Load
 	open  []int32 // operations open per client
 
-	wakeID protocols.TimerID
-	todo   []invocation
-	done   []completion
+	wakeID  protocols.TimerID
+	todo    []invocation
+	done    []completion
+	started bool // the load
 }
 
 type invocation struct {
@@ -61,7 +62,7 @@ func (s *Sim) AddClients(spec ClientsSpec) error {
 	if spec.Outstanding == 0 {
 		spec.Outstanding = 1
 	}
-	p := &proc{id: int32(len(s.procs)), host: h, node: spec.First, crashed: -1}
+	p := &proc{id: int32(len(s.procs)), host: h, node: spec.First, crashed: -1, diskRoom: unlimited}
 	pool := &clientPool{s: s, proc: p, spec: spec, load: spec.Load, open: make([]int32, spec.Count)}
 	p.pool = pool
 	s.procs = append(s.procs, p)
@@ -76,31 +77,57 @@ func (s *Sim) AddClients(spec ClientsSpec) error {
 		ep := int32(len(s.eps))
 		s.eps = append(s.eps, s.endpoint(id, p, int32(i)))
 		p.eps = append(p.eps, ep)
-		e := newEnv(s, l, ep, s.keyring.Keys(id))
-		c := spec.New(id)
-		pool.raw = append(pool.raw, c)
-		pool.envs = append(pool.envs, e)
-		var outer protocols.Env = e
-		var n protocols.Node = c
-		if a := spec.Adversary; a != nil {
-			outer = a.Env(i, e)
-			n = a.Node(i, c)
-		}
-		pool.outer = append(pool.outer, outer)
-		pool.nodes = append(pool.nodes, n)
 	}
+	pool.populate()
 	s.ranges = append(s.ranges, idRange{first: spec.First, count: spec.Count, eps: p.eps})
 	return nil
+}
+
+// populate makes the clients of a new life.
+func (c *clientPool) populate() {
+	c.raw, c.envs, c.outer, c.nodes = nil, nil, nil, nil
+	for i, ep := range c.proc.eps {
+		id := c.spec.First + protocols.NodeID(i)
+		e := newEnv(c.s, c.lane, ep, c.s.keyring.Keys(id))
+		client := c.spec.New(id)
+		c.raw = append(c.raw, client)
+		c.envs = append(c.envs, e)
+		var outer protocols.Env = e
+		var n protocols.Node = client
+		if a := c.spec.Adversary; a != nil {
+			outer = a.Env(i, e)
+			n = a.Node(i, client)
+		}
+		c.outer = append(c.outer, outer)
+		c.nodes = append(c.nodes, n)
+	}
+}
+
+// crash forgets what the clients had open. The load, which is their users,
+// remembers.
+func (c *clientPool) crash() {
+	clear(c.open)
+	clear(c.todo)
+	clear(c.done)
+	c.todo, c.done, c.wakeID = c.todo[:0], c.done[:0], 0
 }
 
 // start starts all clients and then the load, in one step.
 func (c *clientPool) start(s *Sim, boot protocols.Boot) {
 	for i, n := range c.nodes {
 		s.cur.ep = c.proc.eps[i]
+		boot.Records = s.records(c.lane, s.cur.ep)
 		n.Start(c.outer[i], boot)
 	}
-	if c.load != nil {
+	switch {
+	case c.load == nil:
+	case !c.started:
+		c.started = true
 		c.load.Start(c, len(c.nodes))
+	default:
+		if err := c.load.(protocols.Restarter).Restarted(); err != nil {
+			s.fail(fmt.Errorf("netsim: client %d cannot restart: %w", c.spec.First, err))
+		}
 	}
 }
 

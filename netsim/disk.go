@@ -33,8 +33,10 @@ type logRecord struct {
 	seq     uint64
 	env     *env // who logged it: endpoint and path
 	what    any  // a protocols.WireMessage, in wire mode a *rawRecord
+	size    int32
 	kind    logKind
 	durable bool
+	damaged bool // unreadable, which the next start finds out
 }
 
 // rawRecord is a record as it stands on a disk.
@@ -69,7 +71,7 @@ func (s *Sim) log(e *env, m protocols.WireMessage, kind logKind) {
 	g := &l.log
 	g.logged++
 	l.logs = true
-	r := logRecord{seq: g.logged, env: e, what: m, kind: kind}
+	r := logRecord{seq: g.logged, env: e, what: m, size: int32(len(body)), kind: kind}
 	if s.cfg.Wire {
 		r.what = &rawRecord{mt: mt, body: append([]byte(nil), body...)}
 	}
@@ -116,12 +118,19 @@ func (s *Sim) onAppend(l *lane, inc uint32) {
 			break
 		}
 	}
-	if g.forced <= g.durable {
+	if p.diskRoom < unlimited && p.logBytes() > p.diskRoom {
+		s.diskStops(p)
+	}
+	if g.forced <= g.durable || p.diskBroken {
 		return
 	}
 	if prof := p.host.prof; prof == nil || prof.Fsync == 0 && prof.PerRecord == 0 {
 		if h := p.host; h.slowDisk == 1000 && h.diskDelay == 0 && h.diskJitter == 0 {
 			p.stats.Fsyncs++
+			if p.diskFails {
+				s.diskStops(p)
+				return
+			}
 			g.covered = g.appended
 			s.settleLog(l)
 			return
@@ -175,7 +184,10 @@ func (s *Sim) onSynced(h *host) {
 	d.syncing = nil
 	p.inSync = false
 	again := false
-	if !p.down {
+	if p.diskFails && !p.down && p.writing() {
+		s.diskStops(p)
+	}
+	if !p.down && !p.diskBroken {
 		for _, l := range p.lanes {
 			s.settleLog(l)
 			again = again || l.log.forced > l.log.durable
@@ -262,24 +274,31 @@ func (g *laneLog) compact() {
 	g.records = keep
 }
 
-// crash loses exactly what is not durable; wipe loses everything.
-func (g *laneLog) crash(wipe bool) {
+// crash loses what comes after the record that survives as the last; wipe loses
+// everything.
+func (g *laneLog) crash(survives uint64, wipe bool) {
 	keep := g.records[:0]
 	for i := range g.records {
-		if g.records[i].durable && !wipe {
-			keep = append(keep, g.records[i])
+		if r := g.records[i]; r.seq <= survives && !wipe {
+			r.durable = true
+			keep = append(keep, r)
 		}
 	}
 	clear(g.records[len(keep):])
+	d := max(survives, g.durable)
 	// Numbers go on, so that nothing of the old life is taken for the new one.
-	*g = laneLog{records: keep, logged: g.logged, needed: g.durable, appended: g.logged, forced: g.durable, covered: g.durable, durable: g.durable}
+	*g = laneLog{records: keep, logged: g.logged, needed: d, appended: g.logged, forced: d, covered: d, durable: d}
+	g.compact()
 }
 
-// records returns what a starting lane finds in its log.
-func (s *Sim) records(l *lane) []protocols.Record {
+// records returns what a starting lane finds in its log for a node or client.
+func (s *Sim) records(l *lane, ep int32) []protocols.Record {
 	var out []protocols.Record
 	for i := range l.log.records {
 		r := &l.log.records[i]
+		if r.env.ep != ep {
+			continue
+		}
 		m, _ := r.what.(protocols.WireMessage)
 		if raw, ok := r.what.(*rawRecord); ok {
 			var err error

@@ -92,7 +92,8 @@
 // already, so lanes that hear from others inherit it. One sync runs per host at a
 // time, on behalf of one process, and covers what that process had appended when
 // it began. With a profile without disk costs records are durable when their step
-// is done. A crash loses what is not durable, and nothing else.
+// is done. A crash loses what is not durable, and nothing else; with a torn log
+// some of what was being written survives.
 //
 // # Faults
 //
@@ -113,7 +114,12 @@
 //   - Notices about lost datagrams do not exist.
 //   - Loss, duplication and reordering befall messages between two processes of one
 //     host, too; what a path of the topology loses does not.
-//   - Processes of clients can be paused and cut off, but not crashed.
+//   - A process of clients that crashes loses what it had open; the users, which
+//     are the load, live on and learn of it when the process is back.
+//   - A process that cannot write its log stops: it could not keep what it would
+//     promise. One that finds a record of its log damaged when it starts boots as
+//     Wiped. A torn record at the end of the log is cut off, for nothing depends on
+//     it.
 //   - A crash empties the NIC's queue if the process had the host to itself.
 //
 // # Bounds

@@ -52,10 +52,26 @@ const (
 	FaultSlowDisk
 	// FaultClock gives the wall clocks there the error Clock.
 	FaultClock
+	// FaultDiskCorrupt damages PPM of the records that are on the disks of Nodes at
+	// that moment: bits rot, writes go astray. Nobody notices until a process reads
+	// its log, which is when it starts. Then it boots as Wiped.
+	FaultDiskCorrupt
+	// FaultDiskError lets every write of a log there fail. A process stops at the
+	// first; with For it starts again at the end, with what was durable.
+	FaultDiskError
+	// FaultDiskFull leaves room for Room more bytes of records of each of the
+	// processes; compaction makes room again. A process stops at the record for
+	// which there is none, and starts again at the end.
+	FaultDiskFull
+	// FaultCapacity lets each node send no more than Rate bit/s over the links
+	// between Nodes and Peers, all of them together. What is more waits, and beyond
+	// the queue of its host's link is lost and announced. A message goes on when all
+	// of it has passed.
+	FaultCapacity
 	lastFault
 )
 
-var faultNames = [...]string{"?", "crash", "recover", "pause", "resume", "partition", "delay", "loss", "duplicate", "reorder", "corrupt", "clog", "slow-cpu", "slow-disk", "clock"}
+var faultNames = [...]string{"?", "crash", "recover", "pause", "resume", "partition", "delay", "loss", "duplicate", "reorder", "corrupt", "clog", "slow-cpu", "slow-disk", "clock", "disk-corrupt", "disk-error", "disk-full", "capacity"}
 
 func (k FaultKind) String() string {
 	if int(k) < len(faultNames) {
@@ -102,7 +118,13 @@ type Fault struct {
 	// Groups are the sets of a partition.
 	Groups [][]protocols.NodeID
 
-	Wipe          bool
+	// Wipe and Torn say what a crash does to the disk. Torn: what was being written
+	// is lost from some record on only, which the next start finds torn and cuts off.
+	// Amnesia: a wiped node is told that it never ran; it counts as Byzantine.
+	Wipe, Torn    bool
+	Amnesia       bool
+	Room          int64 // bytes
+	Rate          int64 // bit/s
 	Delay, Jitter time.Duration
 	PPM           int64
 	Permille      int64
@@ -118,7 +140,14 @@ type Trigger struct {
 	Nth uint64
 }
 
-func (f *Fault) isLink() bool { return f.Kind >= FaultPartition && f.Kind <= FaultClog }
+// stops reports whether a process may have to start again for it.
+func (f *Fault) stops() bool {
+	return f.Kind == FaultCrash || f.Kind == FaultRecover || f.Kind == FaultDiskError || f.Kind == FaultDiskFull
+}
+
+func (f *Fault) isLink() bool {
+	return f.Kind >= FaultPartition && f.Kind <= FaultClog || f.Kind == FaultCapacity
+}
 
 // String says what the fault does.
 func (f *Fault) String() string {
@@ -136,6 +165,12 @@ func (f *Fault) String() string {
 	if f.Wipe {
 		s += " without disk"
 	}
+	if f.Amnesia {
+		s += " and without knowing that it ran"
+	}
+	if f.Torn {
+		s += " with a torn log"
+	}
 	return s
 }
 
@@ -150,7 +185,9 @@ type faultState struct {
 	to     []bool
 	procs  []*proc
 	active bool
-	leads  bool // names Leader and has not begun
+	leads  bool    // names Leader and has not begun
+	room   []int64 // by procs: bytes that the log may have
+	lines  []nic   // by process: what a link of limited capacity carries
 }
 
 // check says what is wrong with an entry by itself.
@@ -179,7 +216,13 @@ func (f *Fault) check(t Transport) error {
 	if f.Wipe && f.Kind != FaultCrash && f.Kind != FaultRecover {
 		return bad("wipe belongs to crash and recover")
 	}
-	if (f.Kind == FaultRecover || f.Kind == FaultResume) && f.For != 0 {
+	if f.Amnesia && !f.Wipe {
+		return bad("amnesia is how a node comes back that was wiped; set Wipe")
+	}
+	if f.Torn && (f.Kind != FaultCrash || f.Wipe) {
+		return bad("torn belongs to a crash that keeps the disk")
+	}
+	if (f.Kind == FaultRecover || f.Kind == FaultResume || f.Kind == FaultDiskCorrupt) && f.For != 0 {
 		return bad("it happens at a point in time; leave For out")
 	}
 	switch f.Kind {
@@ -200,7 +243,15 @@ func (f *Fault) check(t Transport) error {
 		if f.Delay == 0 && f.Jitter == 0 {
 			return bad("it needs Delay or Jitter")
 		}
-	case FaultLoss, FaultDuplicate, FaultReorder, FaultCorrupt:
+	case FaultDiskFull:
+		if f.Room < 0 {
+			return bad("room for %d bytes; it must not be negative", f.Room)
+		}
+	case FaultCapacity:
+		if f.Rate < 1 {
+			return bad("%d bit/s; it must be at least 1", f.Rate)
+		}
+	case FaultLoss, FaultDuplicate, FaultReorder, FaultCorrupt, FaultDiskCorrupt:
 		if f.PPM < 1 || f.PPM > 1_000_000 {
 			return bad("%d ppm; allowed are 1 to 1000000", f.PPM)
 		}
@@ -267,8 +318,10 @@ func (s *Sim) compile(f Fault) (*faultState, error) {
 			if f.Kind == FaultSlowCPU && cpuFree(p.host.prof) {
 				return nil, fmt.Errorf("%s: the host of node %d has no CPU costs that could grow; give it a profile", f.Kind, p.node)
 			}
-			if p.pool != nil && f.Kind <= FaultResume && f.Kind != FaultPause && f.Kind != FaultResume {
-				return nil, fmt.Errorf("%s: %d is a client; processes of clients do not crash (pause them, or partition them off)", f.Kind, p.node)
+			if p.pool != nil && p.pool.load != nil && f.stops() {
+				if _, ok := p.pool.load.(protocols.Restarter); !ok {
+					return nil, fmt.Errorf("%s: the load of client %d is no protocols.Restarter, so that its process cannot crash; pause it, or partition it off", f.Kind, p.node)
+				}
 			}
 			x.procs = append(x.procs, p)
 		}
@@ -451,31 +504,42 @@ func (s *Sim) onFault(i uint32, phase int32) {
 	if len(x.Nodes) > 0 {
 		node = x.Nodes[0]
 	}
-	if s.tracing != nil {
-		s.tracing.add(RecordFault, 0, s.now, s.now, node, protocols.Nobody, 0, 0, 0)
-	}
+	note := ""
 	if s.sinkOn {
-		note := "begins: "
-		if !begin {
-			note = "ends: "
+		if note = "ends: " + x.String(); begin {
+			note = "begins: " + x.String()
 		}
-		now := protocols.Time(s.now)
-		s.rec = Record{Kind: RecordFault, At: now, End: now, Ready: now, Process: -1, Node: node, Peer: protocols.Nobody, Note: note + x.String()}
-		s.sink()
 	}
+	s.tellFault(node, note)
 	x.active = begin && x.Kind != FaultRecover && x.Kind != FaultResume
 	switch x.Kind {
 	case FaultCrash:
 		for _, p := range x.procs {
 			if begin {
-				s.crash(p)
+				s.crash(p, x.Torn)
 			} else {
-				s.recoverProc(p, x.Wipe)
+				s.recoverProc(p, x.Wipe, x.Amnesia)
 			}
 		}
+	case FaultDiskCorrupt:
+		for _, p := range x.procs {
+			s.damage(p, x.PPM)
+		}
+	case FaultDiskError, FaultDiskFull:
+		if !begin {
+			s.endDiskFault(x)
+			break
+		}
+		x.room = x.room[:0]
+		for _, p := range x.procs {
+			x.room = append(x.room, min(p.logBytes()+x.Room, unlimited-1))
+			s.retuneDisk(p)
+		}
+	case FaultCapacity:
+		x.lines = make([]nic, len(s.procs))
 	case FaultRecover:
 		for _, p := range x.procs {
-			s.recoverProc(p, x.Wipe)
+			s.recoverProc(p, x.Wipe, x.Amnesia)
 		}
 	case FaultPause, FaultResume:
 		for _, p := range x.procs {

@@ -58,6 +58,7 @@ type proc struct {
 	inc        uint32 // incarnation
 	down       bool
 	wiped      bool
+	forgot     bool // told that it never ran
 	paused     bool
 	crashed    int64 // time of the last crash
 	pausedAt   int64
@@ -73,6 +74,11 @@ type proc struct {
 	notices    map[noticeKey]*noticeState
 	noticeList []*noticeState
 	inSync     bool // waits for or has the disk
+
+	diskFails   bool  // writes fail
+	diskRoom    int64 // bytes that its log may have
+	diskBroken  bool  // a write failed in this life
+	diskStopped bool  // down for that reason
 }
 
 // endpoint is an address: one replica, or one client of a pool. Twins are two
@@ -181,7 +187,7 @@ func (s *Sim) AddNode(spec NodeSpec) (Endpoint, error) {
 	if len(s.lookup(spec.ID)) > 0 && !spec.Twin {
 		return 0, fmt.Errorf("netsim: node %d exists already; set Twin to give its identity to a second endpoint", spec.ID)
 	}
-	p := &proc{id: int32(len(s.procs)), host: h, node: spec.ID, spec: &spec, index: int(spec.ID), crashed: -1}
+	p := &proc{id: int32(len(s.procs)), host: h, node: spec.ID, spec: &spec, index: int(spec.ID), crashed: -1, diskRoom: unlimited}
 	if spec.Index != nil {
 		p.index = *spec.Index
 	}

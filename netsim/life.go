@@ -20,20 +20,14 @@ type effects struct {
 	reorder   int64
 	corrupt   int64
 	window    int64
+	slow      bool // some link of limited capacity is on the way
 }
 
 // linkEffects sums up the active faults of links for a message between two
 // processes.
 func (s *Sim) linkEffects(src, dst *proc) (fx effects) {
 	for _, x := range s.active {
-		var hit bool
-		if x.group != nil {
-			a, b := x.group[src.id], x.group[dst.id]
-			hit = a != 0 && b != 0 && a != b
-		} else {
-			hit = x.from[src.id] && x.to[dst.id] || !x.OneWay && x.from[dst.id] && x.to[src.id]
-		}
-		if !hit {
+		if !x.hits(src, dst) {
 			continue
 		}
 		switch x.Kind {
@@ -54,9 +48,39 @@ func (s *Sim) linkEffects(src, dst *proc) (fx effects) {
 			fx.corrupt = min(fx.corrupt+x.PPM, 1_000_000)
 		case FaultClog:
 			fx.until = max(fx.until, x.end)
+		case FaultCapacity:
+			fx.slow = true
 		}
 	}
 	return fx
+}
+
+// hits reports whether a fault of links concerns what travels from src to dst.
+func (x *faultState) hits(src, dst *proc) bool {
+	if x.group != nil {
+		a, b := x.group[src.id], x.group[dst.id]
+		return a != 0 && b != 0 && a != b
+	}
+	return x.from[src.id] && x.to[dst.id] || !x.OneWay && x.from[dst.id] && x.to[src.id]
+}
+
+// squeeze passes a copy through the links of limited capacity on its way, one
+// after the other, and returns when it is through; false if a queue is full.
+func (s *Sim) squeeze(pl *payload, dst int32, at int64) (int64, bool) {
+	src := s.eps[pl.src].proc
+	for _, x := range s.active {
+		if x.Kind != FaultCapacity || !x.hits(src, s.eps[dst].proc) {
+			continue
+		}
+		line := &x.lines[src.id]
+		line.rate = uint64(x.Rate)
+		if line.busy-at > limit(src.host.link.Queue, line.rate) {
+			return 0, false
+		}
+		q, r := serial(pl.wire, line.rate)
+		at = line.serve(at, q, r)
+	}
+	return at, true
 }
 
 // transmission is the copy of several packets that is leaving a NIC.
@@ -115,7 +139,14 @@ func (s *Sim) meetFaults(ref uint32, pl *payload, dst int32, flags *uint32) (fx 
 		s.dropCopy(ref, pl, dst, DropPartition)
 		return fx, 0, false
 	}
-	at = later(max(s.now, fx.until), fx.delay)
+	at = max(s.now, fx.until)
+	if fx.slow {
+		if at, ok = s.squeeze(pl, dst, at); !ok {
+			s.dropCopy(ref, pl, dst, DropSendQueue)
+			return fx, 0, false
+		}
+	}
+	at = later(at, fx.delay)
 	if fx.jitter > 0 {
 		at = later(at, int64(below(s.draw(drawDelay, pl.src, dst, pl.counter), uint64(fx.jitter)+1)))
 	}
@@ -190,12 +221,13 @@ func (s *Sim) gap(src, dst int32) {
 	s.notice(dst, s.eps[src].id, protocols.Lost)
 }
 
-// crash kills a process.
-func (s *Sim) crash(p *proc) {
+// crash kills a process; torn leaves part of what was being written on its disk.
+func (s *Sim) crash(p *proc, torn bool) {
 	if p.down {
 		return
 	}
 	p.down, p.paused, p.crashed = true, false, s.now
+	p.diskBroken, p.diskStopped = false, false
 	p.inc++
 	h := p.host
 	for _, l := range p.lanes {
@@ -227,7 +259,12 @@ func (s *Sim) crash(p *proc) {
 		clear(l.held)
 		l.held, l.heldAt, l.pending = l.held[:0], 0, 0
 		l.timers.clear()
-		l.log.crash(false)
+		survives := l.log.durable
+		if pending := l.log.appended - l.log.durable; torn && l.log.appended > l.log.durable {
+			survives += below(s.draw(drawTorn, p.id, int32(l.idx), uint64(p.inc)), pending+1)
+			p.wiped = p.wiped && survives == l.log.durable
+		}
+		l.log.crash(survives, false)
 		l.busy, l.lastOut = s.now, s.now
 		l.node, l.env = nil, nil
 	}
@@ -249,6 +286,9 @@ func (s *Sim) crash(p *proc) {
 	p.asleep = nil
 	p.notices, p.noticeList = nil, nil
 	s.disconnect(p)
+	if p.pool != nil {
+		p.pool.crash()
+	}
 	p.pauses = nil
 	if t := &h.current; t.n > 0 && t.dep > s.now && s.eps[t.src].proc == p {
 		for _, c := range t.copies[:t.n] {
@@ -294,18 +334,31 @@ func (s *Sim) abort(c abortKey) {
 	s.aborted[c] = struct{}{}
 }
 
-// recoverProc starts a process that is down.
-func (s *Sim) recoverProc(p *proc, wipe bool) {
+// recoverProc starts a process that is down; one that was wiped may forget that it
+// ever ran.
+func (s *Sim) recoverProc(p *proc, wipe, forgot bool) {
 	if !p.down {
 		return
 	}
-	p.down = false
+	if r := p.damaged(); r != nil && !wipe {
+		wipe = true
+		s.tellFault(p.node, fmt.Sprintf("node %d finds its record %s damaged and starts without its log", p.node, s.typeName(r)))
+	}
+	p.down, p.diskStopped = false, false
 	p.wiped = p.wiped || wipe // until something is durable again: see settleLog
+	if wipe {
+		p.forgot = forgot
+	}
 	for _, l := range p.lanes {
 		if wipe {
-			l.log.crash(true)
+			l.log.crash(0, true)
 		}
 		l.logs = true // numbers of outputs go on from the life before
+	}
+	if p.pool != nil {
+		p.pool.populate()
+		s.boot(p)
+		return
 	}
 	nodes := p.spec.New()
 	if len(nodes) != len(p.lanes) {

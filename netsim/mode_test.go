@@ -247,8 +247,10 @@ func TestRandomFaults(t *testing.T) {
 			}
 			f.PPM, f.Permille = 300_000, 3000
 			f.Wipe = f.Kind <= FaultRecover && rapid.Bool().Draw(t, "wipe")
+			f.Torn = f.Kind == FaultCrash && !f.Wipe && rapid.Bool().Draw(t, "torn")
+			f.Rate, f.Room = 1_000_000, rapid.Int64Range(0, 100).Draw(t, "room")
 			switch f.Kind {
-			case FaultRecover, FaultResume:
+			case FaultRecover, FaultResume, FaultDiskCorrupt:
 				f.For = 0
 			case FaultDelay, FaultDuplicate, FaultReorder, FaultSlowDisk:
 				f.Delay, f.Jitter = 100*us, 300*us

@@ -20,6 +20,8 @@ const (
 	drawNode
 	drawStream
 	drawTCP
+	drawTorn
+	drawDamage
 )
 
 // mix is a bijective 64-bit finaliser: every input bit reaches every output bit.

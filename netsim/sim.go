@@ -12,18 +12,19 @@ import (
 
 // Kinds of event.
 const (
-	evArrive = iota + 1 // a copy reaches the receiver's NIC; ref payload
-	evEnter             // a copy is complete and goes to admission; ref payload
-	evWake              // a lane asked to be woken
-	evReady             // the next copy of a job is ready for the NIC; ref job
-	evDepart            // the first packet of a copy departs; ref payload
-	evYield             // a copy of a two-step stream is about to arrive; ref payload
-	evStream            // the next copy of a stream; ref stream
-	evAppend            // records reach the disk's queue; src lane, dst incarnation
-	evSynced            // a sync is done; src host
-	evCheck             // a signature check reaches the cores; ref check
-	evFault             // a fault begins or ends; ref fault
-	evNotice            // a held-back notice is due; src proc, ref notice
+	evArrive   = iota + 1 // a copy reaches the receiver's NIC; ref payload
+	evEnter               // a copy is complete and goes to admission; ref payload
+	evWake                // a lane asked to be woken
+	evReady               // the next copy of a job is ready for the NIC; ref job
+	evDepart              // the first packet of a copy departs; ref payload
+	evYield               // a copy of a two-step stream is about to arrive; ref payload
+	evStream              // the next copy of a stream; ref stream
+	evAppend              // records reach the disk's queue; src lane, dst incarnation
+	evSynced              // a sync is done; src host
+	evCheck               // a signature check reaches the cores; ref check
+	evFault               // a fault begins or ends; ref fault
+	evNotice              // a held-back notice is due; src proc, ref notice
+	evDiskStop            // a process whose disk failed stops; src proc, dst incarnation
 )
 
 // Salts of tie keys, one per kind of channel.
@@ -426,6 +427,8 @@ func (s *Sim) dispatch(e *event) {
 		s.onFault(e.ref, e.dst)
 	case evNotice:
 		s.onNotice(e)
+	case evDiskStop:
+		s.onDiskStop(s.procs[e.src], uint32(e.dst))
 	default:
 		panic(fmt.Sprintf("netsim: unknown event %+v", *e))
 	}

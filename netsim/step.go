@@ -241,6 +241,8 @@ func (s *Sim) startNode(l *lane, it *item) {
 	boot := protocols.Boot{Incarnation: p.inc}
 	switch {
 	case p.inc == 0:
+	case p.wiped && p.forgot:
+		boot.Incarnation = 0
 	case p.wiped:
 		boot.Kind = protocols.Wiped
 	default:
@@ -250,6 +252,6 @@ func (s *Sim) startNode(l *lane, it *item) {
 		p.pool.start(s, boot)
 		return
 	}
-	boot.Records = s.records(l)
+	boot.Records = s.records(l, p.eps[0])
 	l.node.Start(l.env, boot)
 }

@@ -67,6 +67,15 @@ type Auditor interface {
 	Audit() error
 }
 
+// Restarter is a Load that withstands a crash of the process of its clients.
+type Restarter interface {
+	Load
+	// Restarted is called instead of Start when the clients are back. Nothing that
+	// was open will be completed; whether it was or will be executed is unknown.
+	// Wakes that were asked for are gone. An error says why the load cannot go on.
+	Restarted() error
+}
+
 // LoadEnv is what a Load can do.
 type LoadEnv interface {
 	Now() Time

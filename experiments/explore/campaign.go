@@ -259,7 +259,7 @@ func (sp *Space) excuse(s *scenario.Scenario) string {
 		}
 	}
 	for _, f := range s.Faults {
-		if f.Kind == "crash" && (f.Disk == "wipe" || f.For == 0 || volatile(s)) {
+		if f.Kind == "disk-corrupt" || f.Kind == "crash" && (f.Disk == "wipe" || f.Disk == "forget" || f.For == 0 || volatile(s)) {
 			for _, n := range f.Nodes {
 				if _, ok := n.Replica(); ok {
 					faulty[n] = true

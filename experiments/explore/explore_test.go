@@ -60,7 +60,7 @@ func TestDrawStaysWithinWhatTheProtocolPromises(t *testing.T) {
 	for _, protocol := range []string{"bft", "cft", "xft"} {
 		t.Run(protocol, func(t *testing.T) {
 			sp := newSpace(t, protocol)
-			kinds, strategies, sizes := map[string]int{}, map[string]int{}, map[int]int{}
+			kinds, strategies, sizes, disks := map[string]int{}, map[string]int{}, map[int]int{}, map[string]int{}
 			wipes, traitors, clients := 0, 0, 0
 			for seed := range int64(3000) {
 				sched := sp.Draw(seed)
@@ -84,16 +84,18 @@ func TestDrawStaysWithinWhatTheProtocolPromises(t *testing.T) {
 				}
 				for _, f := range s.Faults {
 					kinds[f.Kind]++
-					require.Positive(t, f.For, "every fault ends")
+					require.Equal(t, f.Kind != "disk-corrupt", f.For > 0, "every fault ends")
 					if f.Disk == "wipe" {
 						wipes++
 					}
-					if f.Disk == "wipe" || f.Kind == "crash" && volatile(s) {
+					client := len(f.Nodes) > 0 && f.Nodes[0][0] == 'c'
+					if lost := f.Disk == "wipe" || f.Disk == "forget"; lost || f.Kind == "disk-corrupt" || f.Kind == "crash" && !client && volatile(s) {
 						require.NotContains(t, f.Nodes, scenario.Primary, "whoever that will be")
 						for _, n := range f.Nodes {
 							faulty[n] = true
 						}
 					}
+					disks[f.Disk]++
 				}
 				require.LessOrEqual(t, len(faulty), s.F, "seed %d: Byzantine or without disk", seed)
 				require.Empty(t, sp.excuse(s))
@@ -105,7 +107,11 @@ func TestDrawStaysWithinWhatTheProtocolPromises(t *testing.T) {
 				}
 			}
 			require.Len(t, strategies, len(sp.chosen), "every strategy is drawn")
-			require.Len(t, kinds, len(allFaults), "every kind of fault is drawn")
+			for _, kind := range allFaults {
+				require.Equal(t, protocol == "bft" || kind != "disk-corrupt", kinds[kind] > 0, "%s", kind)
+			}
+			require.Positive(t, disks["torn"])
+			require.Equal(t, protocol == "bft", disks["forget"] > 0)
 			require.GreaterOrEqual(t, len(sizes), 6, "n goes beyond the least number")
 			require.Equal(t, protocol == "bft", wipes > 0)
 			require.Equal(t, protocol != "cft", traitors > 0)
@@ -266,6 +272,21 @@ func TestExcuseIsProvenFromTheScenario(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Excused, out.Verdict)
 	require.Equal(t, ExcuseBeyondF, out.Invariant)
+
+	for kind, excused := range map[string]bool{"disk-corrupt": true, "disk-error": false, "disk-full": false} {
+		s.Faults = []scenario.Fault{
+			{Kind: "crash", Nodes: nodes([]int{0}), For: 1000, Disk: "forget"},
+			{Kind: kind, Nodes: nodes([]int{1}), For: 1000, Corrupt: 1},
+		}
+		if kind == "disk-corrupt" {
+			s.Faults[1].For = 0
+		} else {
+			s.Faults[1].Corrupt = 0
+		}
+		out, err = sp.Run(stuck, s)
+		require.NoError(t, err)
+		require.Equal(t, excused, out.Verdict == Excused, "%s", kind)
+	}
 }
 
 // TestShrinkKeepsWhatIsNeeded plants a fault that needs three things.

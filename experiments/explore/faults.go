@@ -16,8 +16,10 @@ type faultDraw struct {
 	horizon   time.Duration
 	byzantine []int
 	// wipes is how many replicas may still lose their disk: a replica that forgot
-	// what it signed is as bad as a Byzantine one.
+	// what it signed is as bad as a Byzantine one. With liars one of them may even
+	// deny that it lost anything.
 	wipes int
+	liars bool
 	wiped map[int]bool
 	// volatile: every crash loses what was promised.
 	volatile bool
@@ -73,6 +75,31 @@ func (f *faultDraw) one(kind string) (scenario.Fault, bool) {
 		return fault, f.crash(&fault)
 	case "pause":
 		fault.Nodes = nodes(f.subset(n, n))
+		if f.oneIn(4) {
+			fault.Nodes = f.clients()
+		}
+	case "disk-corrupt":
+		return fault, f.rot(&fault)
+	case "disk-error", "disk-full":
+		if f.volatile {
+			return fault, false
+		}
+		fault.Nodes = nodes(f.subset(n, n))
+		if f.oneIn(4) {
+			fault.Nodes = []scenario.Node{scenario.Primary}
+		}
+		if kind == "disk-full" {
+			fault.Room = strict.Bytes(f.spread(0, 4096))
+		}
+	case "reorder":
+		if f.s.Transport != "datagram" {
+			return fault, false
+		}
+		f.paths(&fault)
+		fault.Reorder = strict.PPM(f.spread(10_000, 1_000_000))
+	case "capacity":
+		f.paths(&fault)
+		fault.Rate = strict.BitRate(f.spread(100_000, 100_000_000))
 	case "isolate":
 		fault.Nodes = nodes(f.subset(n, 1))
 		if f.oneIn(4) {
@@ -130,7 +157,11 @@ func (f *faultDraw) one(kind string) (scenario.Fault, bool) {
 		fault.Fsync = strict.Duration(f.duration(100*time.Microsecond, 20*time.Millisecond))
 	case "clock":
 		fault.Nodes = nodes(f.subset(n, n))
-		if f.oneIn(2) {
+		if f.oneIn(4) {
+			fault.Shape = []string{"periodic", "step", "noisy"}[f.IntN(3)]
+			fault.Amplitude = strict.Duration(f.duration(time.Millisecond, 10*time.Second))
+			fault.Period = strict.Duration(f.duration(time.Millisecond, f.horizon))
+		} else if f.oneIn(2) {
 			fault.Offset = strict.Duration(f.duration(time.Millisecond, 10*time.Second))
 			if f.oneIn(2) {
 				fault.Offset = -fault.Offset
@@ -145,25 +176,33 @@ func (f *faultDraw) one(kind string) (scenario.Fault, bool) {
 	return fault, true
 }
 
-// crash chooses who stops: one replica, a few, or all at once. Disks are lost
-// within the bound only. It reports whether there is such a crash.
+// crash chooses who stops: one replica, a few, all at once, or a process of
+// clients. Disks are lost within the bound only. It reports whether there is such
+// a crash.
 func (f *faultDraw) crash(fault *scenario.Fault) bool {
 	n := f.s.N
-	who, wipe := f.IntN(6), f.oneIn(2)
+	who, wipe, torn := f.IntN(7), f.oneIn(2), f.oneIn(2)
+	if who == 6 {
+		fault.Nodes = f.clients()
+		return true
+	}
+	if torn {
+		fault.Disk = "torn"
+	}
 	if who > 1 || f.volatile {
 		victim := f.IntN(n)
 		fault.Nodes = []scenario.Node{node(victim)}
-		switch {
-		case !wipe && !f.volatile:
+		if !wipe && !f.volatile {
 			return true
-		case contains(f.byzantine, victim), f.wiped[victim]: // counts as faulty already
-		case len(f.wiped) < f.wipes:
-			f.wiped[victim] = true
-		default:
+		}
+		if !f.lose(victim) {
 			return !f.volatile
 		}
 		if wipe {
 			fault.Disk = "wipe"
+			if f.liars && f.oneIn(3) {
+				fault.Disk = "forget"
+			}
 		}
 		return true
 	}
@@ -173,6 +212,45 @@ func (f *faultDraw) crash(fault *scenario.Fault) bool {
 		fault.Nodes = []scenario.Node{scenario.Primary}
 	}
 	return true
+}
+
+// lose lets a replica lose its disk if that is within the bound.
+func (f *faultDraw) lose(victim int) bool {
+	switch {
+	case contains(f.byzantine, victim), f.wiped[victim]: // counts as faulty already
+	case len(f.wiped) < f.wipes:
+		f.wiped[victim] = true
+	default:
+		return false
+	}
+	return true
+}
+
+// rot damages the disk of a replica, and lets it find out later.
+func (f *faultDraw) rot(fault *scenario.Fault) bool {
+	victim := f.IntN(f.s.N)
+	if f.volatile || !f.lose(victim) {
+		return false
+	}
+	later := *fault
+	later.Kind, later.Nodes = "crash", []scenario.Node{node(victim)}
+	later.At += strict.Duration(f.duration(time.Microsecond, later.For.Std()/2))
+	later.For -= later.At - fault.At
+	f.s.Faults = append(f.s.Faults, later)
+	fault.For, fault.Nodes = 0, later.Nodes
+	fault.Corrupt = strict.PPM(f.spread(10_000, 1_000_000))
+	return true
+}
+
+// clients chooses a process of clients.
+func (f *faultDraw) clients() []scenario.Node {
+	all := f.s.ClientProcesses()
+	p := all[f.IntN(len(all))]
+	var out []scenario.Node
+	for c := p.First; c < p.First+p.Count; c++ {
+		out = append(out, scenario.Node(fmt.Sprintf("c%d", c)))
+	}
+	return out
 }
 
 // paths chooses senders and receivers: everything, from some, to some, or from

@@ -31,7 +31,7 @@ func newJudges(x *simulation) *judges {
 	j.history = observe.NewHistory(h)
 	j.checker = observe.New(observe.Config{
 		N: x.s.N, Finality: x.tables.entry.Finality, StopAtFirst: true, History: j.history,
-		Correct: func(id protocols.NodeID) bool { return x.lies[id] == nil },
+		Correct: x.correct,
 	})
 	return j
 }

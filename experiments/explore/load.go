@@ -66,6 +66,24 @@ func (p *pacer) Start(env protocols.LoadEnv, clients int) {
 	p.Wake(env.Now())
 }
 
+// Restarted implements protocols.Restarter: what was open has no answer, and the
+// clients go on with something else.
+func (p *pacer) Restarted() error {
+	now := p.env.Now()
+	for i, at := range p.next {
+		if p.history != nil {
+			p.history.Restarted(p.first + protocols.NodeID(i))
+		}
+		if at == never {
+			p.ops[i], p.next[i] = nil, now.Add(p.think)
+			p.open--
+			p.submitted--
+		}
+	}
+	p.Wake(now)
+	return nil
+}
+
 // Wake implements protocols.Load.
 func (p *pacer) Wake(now protocols.Time) {
 	for i, at := range p.next {

@@ -181,12 +181,17 @@ func (x *simulation) adversaries() error {
 			c := x.config
 			c.Self = id
 			x.lies[id] = attack.New(&c, a.Options.Resolved, peers)
-			if id.IsReplica() {
-				x.progress.faulty[id] = true
-			}
 		}
 	}
+	for _, n := range x.s.Byzantine() {
+		x.progress.faulty[run.NodeID(n)] = true
+	}
 	return nil
+}
+
+// correct reports whether a node can be held to its word.
+func (x *simulation) correct(id protocols.NodeID) bool {
+	return x.lies[id] == nil && !(id.IsReplica() && x.progress.faulty[id])
 }
 
 func (x *simulation) host(places []int, i int) (netsim.HostID, error) {

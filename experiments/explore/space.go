@@ -30,16 +30,16 @@ type Strategy struct {
 }
 
 var (
-	nodeFaults = []string{"crash", "pause", "slow-disk", "isolate", "clock"}
-	pathFaults = []string{"partition", "isolate", "slow-link", "loss", "duplicate", "corrupt", "clog"}
-	allFaults  = []string{"crash", "pause", "partition", "isolate", "slow-link", "loss", "duplicate", "corrupt", "clog", "slow-cpu", "slow-disk", "clock"}
+	nodeFaults = []string{"crash", "pause", "slow-disk", "disk-corrupt", "disk-error", "disk-full", "isolate", "clock"}
+	pathFaults = []string{"partition", "isolate", "slow-link", "loss", "duplicate", "reorder", "corrupt", "capacity", "clog"}
+	allFaults  = []string{"crash", "pause", "partition", "isolate", "slow-link", "loss", "duplicate", "reorder", "corrupt", "capacity", "clog", "slow-cpu", "slow-disk", "disk-corrupt", "disk-error", "disk-full", "clock"}
 )
 
 // strategies in the order in which they are reported.
 var strategies = []Strategy{
 	{Name: "swarm", Doc: "any mixture of faults, with up to f Byzantine replicas", weight: 40, faults: allFaults, byzantine: 1},
-	{Name: "crashes", Doc: "crashes with and without disk, pauses, slow disks; nobody lies", weight: 15, faults: nodeFaults},
-	{Name: "network", Doc: "partitions, loss, delay, congestion; nobody lies or stops", weight: 10, faults: pathFaults},
+	{Name: "crashes", Doc: "crashes with, without and with damaged disks, pauses, disks that are slow, full or broken; nobody lies", weight: 15, faults: nodeFaults},
+	{Name: "network", Doc: "partitions, loss, delay, congestion, narrow links; nobody lies or stops", weight: 10, faults: pathFaults},
 	{Name: "byzantine", Doc: "f Byzantine replicas, each with an attack of its own, and few other faults", weight: 20, faults: []string{"isolate", "slow-link", "clog"}, byzantine: 2},
 	{Name: "byzzfuzz", Doc: "f replicas that tell plausible lies in some rounds, and random partitions", weight: 10, faults: []string{"partition", "isolate"}, byzantine: 2, attack: "byzzfuzz"},
 	{Name: "lossy", Doc: "a tenth to two thirds of all messages are lost, with f Byzantine replicas: quorums form in many ways", weight: 15, faults: []string{"isolate", "crash"}, byzantine: 2, lossy: true},
@@ -266,7 +266,7 @@ func (sp *Space) Draw(seed int64) Schedule {
 	byzantine := sp.adversaries(s, st, sp.stream(seed, "adversaries"))
 	f := faultDraw{draw: sp.stream(seed, "faults"), s: s, horizon: horizon, byzantine: byzantine}
 	f.wipes = s.F - len(byzantine)
-	if sp.entry.FaultModel != protocols.Byzantine {
+	if f.liars = sp.entry.FaultModel == protocols.Byzantine; !f.liars {
 		f.wipes = 0
 	}
 	f.volatile = volatile(s)

@@ -34,7 +34,7 @@ func Catalog() *scenario.Catalog {
 	for _, a := range workloads.Apps() {
 		c.Apps = append(c.Apps, scenario.App{
 			Name: a.Name, Doc: a.Doc, Classes: a.Weights, Options: a.Options,
-			Zipf: strict.Milli(a.Zipf), Arrivals: a.Arrivals, Warmup: a.Warmup,
+			Zipf: strict.Milli(a.Zipf), Arrivals: a.Arrivals, Warmup: a.Warmup, Sessions: a.Ledger,
 		})
 	}
 	return c

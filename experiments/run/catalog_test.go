@@ -21,7 +21,7 @@ func TestBadDescriptionsAreFoundAtResolution(t *testing.T) {
 		{"topology: ./bad.yaml", "s.yaml:2:11: topology: "},
 		{"topology: ./bad.yaml", `bad.yaml:2`},
 		{"costs: ./bad.yaml", "s.yaml:2:8: costs: "},
-		{"faults: [{kind: crash, at: 1s, nodes: [c0]}]", "s.yaml:2:39: faults[0].nodes: client c0 is not possible here"},
+		{"faults: [{kind: crash, at: 1s, nodes: [c0]}]", "s.yaml:2:39: faults[0].nodes: c0 to c3 are one process"},
 		{"faults: [{kind: slow-cpu, at: 1s, nodes: [0], slowdown: 2000}]", "s.yaml:2:57: faults[0].slowdown: 2000 is too large; the most allowed is 1000"},
 		{"{transport: tcp, faults: [{kind: duplicate, at: 1s, duplicate: 5%}]}", "faults[0].kind: transport tcp hides"},
 		{"faults: [{kind: partition, at: 1s, groups: [[0, 1, 2, 3]]}]", "faults[0].groups: one group of all 4 replicas"},

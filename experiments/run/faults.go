@@ -120,7 +120,8 @@ func (t *Faults) Translate(f *scenario.Fault) ([]netsim.Fault, error) {
 	switch f.Kind {
 	case "crash":
 		out := nodes(netsim.FaultCrash)
-		out[0].Wipe = f.Disk == "wipe"
+		out[0].Wipe = f.Disk == "wipe" || f.Disk == "forget"
+		out[0].Torn, out[0].Amnesia = f.Disk == "torn", f.Disk == "forget"
 		return out, nil
 	case "pause":
 		return nodes(netsim.FaultPause), nil
@@ -145,6 +146,20 @@ func (t *Faults) Translate(f *scenario.Fault) ([]netsim.Fault, error) {
 		return paths(netsim.FaultDuplicate, int64(f.Duplicate)), nil
 	case "corrupt":
 		return paths(netsim.FaultCorrupt, int64(f.Corrupt)), nil
+	case "reorder":
+		base.Jitter = HoldBack
+		return paths(netsim.FaultReorder, int64(f.Reorder)), nil
+	case "capacity":
+		base.Rate = int64(f.Rate)
+		return paths(netsim.FaultCapacity, 0), nil
+	case "disk-corrupt":
+		base.PPM = int64(f.Corrupt)
+		return nodes(netsim.FaultDiskCorrupt), nil
+	case "disk-error":
+		return nodes(netsim.FaultDiskError), nil
+	case "disk-full":
+		base.Room = int64(f.Room)
+		return nodes(netsim.FaultDiskFull), nil
 	case "clog":
 		return paths(netsim.FaultClog, 0), nil
 	case "slow-cpu":
@@ -154,11 +169,16 @@ func (t *Faults) Translate(f *scenario.Fault) ([]netsim.Fault, error) {
 		base.Permille, base.Delay = 1000, f.Fsync.Std()
 		return nodes(netsim.FaultSlowDisk), nil
 	case "clock":
-		base.Clock = netsim.ClockSpec{Offset: int64(f.Offset), Drift: int64(f.Drift) * 1000}
+		base.Clock = netsim.ClockSpec{
+			Shape: clockShapes[f.Shape], Offset: int64(f.Offset), Drift: int64(f.Drift) * 1000,
+			Amplitude: int64(f.Amplitude), Period: int64(f.Period),
+		}
 		return nodes(netsim.FaultClock), nil
 	}
 	return nil, fmt.Errorf("the simulator has no fault %q", f.Kind)
 }
+
+var clockShapes = map[string]netsim.ClockShape{"periodic": netsim.ClockPeriodic, "step": netsim.ClockStep, "noisy": netsim.ClockNoisy}
 
 // paths makes one entry per sending machine, for in netsim the nodes of one entry
 // still reach each other. No senders or no receivers mean all.

@@ -56,9 +56,21 @@ type last struct {
 	env     protocols.LoadEnv
 	until   protocols.Time
 	open    int
+	clients int
 	first   protocols.NodeID
 	history *observe.History // may be nil
 	ignored bool             // Byzantine: nobody waits for it
+}
+
+// Restarted implements protocols.Restarter.
+func (l *last) Restarted() error {
+	l.open = 0
+	if l.history != nil {
+		for i := range l.clients {
+			l.history.Restarted(l.first + protocols.NodeID(i))
+		}
+	}
+	return l.Load.(protocols.Restarter).Restarted()
 }
 
 type lastEnv struct {
@@ -68,7 +80,7 @@ type lastEnv struct {
 
 // Start implements protocols.Load.
 func (l *last) Start(env protocols.LoadEnv, clients int) {
-	l.env = env
+	l.env, l.clients = env, clients
 	l.Load.Start(&lastEnv{env, l}, clients)
 }
 

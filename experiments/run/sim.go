@@ -206,6 +206,9 @@ func attackNamed(list []protocols.Attack, name string) *protocols.Attack {
 }
 
 func (x *run) adversaries(table *protocols.MessageTable) error {
+	for _, n := range x.s.Byzantine() {
+		x.progress.faulty[NodeID(n)] = true
+	}
 	all := adversary.All(table)
 	for i := range x.s.Adversaries {
 		a := &x.s.Adversaries[i]
@@ -222,9 +225,6 @@ func (x *run) adversaries(table *protocols.MessageTable) error {
 			cfg := x.config
 			cfg.Self = id
 			x.lies[id] = attack.New(&cfg, a.Options.Resolved, peers)
-			if id.IsReplica() && int(id) < len(x.progress.faulty) {
-				x.progress.faulty[id] = true
-			}
 			// Who has the replica has the whole machine. A protocol's own attacks say
 			// nothing that an agent could say.
 			for _, agent := range x.load.Agents {
@@ -237,7 +237,9 @@ func (x *run) adversaries(table *protocols.MessageTable) error {
 	return nil
 }
 
-func (x *run) correct(id protocols.NodeID) bool { return x.lies[id] == nil }
+func (x *run) correct(id protocols.NodeID) bool {
+	return x.lies[id] == nil && !(id.IsReplica() && int(id) < len(x.progress.faulty) && x.progress.faulty[id])
+}
 
 func (x *run) observers(cfg *netsim.Config) {
 	s := x.s

@@ -1,6 +1,9 @@
 package scenario
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Process is a process of clients: c<First> and the following, Count in all.
 // Faults strike it as a whole.
@@ -15,6 +18,28 @@ func (s *Scenario) ClientProcesses() []Process {
 		first += count
 	}
 	return out
+}
+
+// Byzantine returns the replicas that are not to be trusted: the adversaries, and
+// those that forget what they signed.
+func (s *Scenario) Byzantine() []Node {
+	var bad []Node
+	add := func(nodes []Node) {
+		for _, n := range nodes {
+			if _, ok := n.Replica(); ok && !slices.Contains(bad, n) {
+				bad = append(bad, n)
+			}
+		}
+	}
+	for i := range s.Adversaries {
+		add(s.Adversaries[i].Nodes)
+	}
+	for i := range s.Faults {
+		if s.Faults[i].Disk == "forget" {
+			add(s.Faults[i].Nodes)
+		}
+	}
+	return bad
 }
 
 // checkProcesses refuses a list that names only some clients of a process.

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -25,7 +26,7 @@ type Fault struct {
 	From []Node `key:"from" doc:"senders of the paths concerned; all if left out"`
 	To   []Node `key:"to" doc:"receivers of the paths concerned; all if left out"`
 
-	Disk      string          `key:"disk" enum:"keep,wipe" doc:"what a crashed node finds when it restarts"`
+	Disk      string          `key:"disk" enum:"keep,torn,wipe,forget" doc:"what a crashed node finds when it restarts: what was durable; perhaps also the first of what was being written; nothing; nothing, and it does not know that it ever ran, which makes it Byzantine"`
 	Delay     strict.Duration `key:"delay" max:"3600000000000000" doc:"additional one-way delay"`
 	Jitter    strict.Duration `key:"jitter" max:"3600000000000000" doc:"uniform delay on top of it"`
 	Loss      strict.PPM      `key:"loss" max:"1000000" doc:"fraction of messages lost"`
@@ -34,6 +35,12 @@ type Fault struct {
 	Slowdown  int             `key:"slowdown" min:"0" max:"1000" doc:"CPU times multiplied by this"`
 	Offset    strict.Duration `key:"offset" min:"-86400000000000" doc:"step of the wall clock, may be negative"`
 	Drift     strict.PPM      `key:"drift" min:"-500000" max:"500000" doc:"rate error of the wall clock, may be negative"`
+	Reorder   strict.PPM      `key:"reorder" later:"1" max:"1000000" doc:"fraction of messages held back past later ones"`
+	Rate      strict.BitRate  `key:"rate" later:"1" min:"1" doc:"what each sender can send on the paths together"`
+	Room      strict.Bytes    `key:"room" later:"1" doc:"how much more the log of a node may hold; compaction makes room again"`
+	Shape     string          `key:"shape" later:"1" enum:"linear,periodic,step,noisy" doc:"how the wall clock errs beside offset and drift: not at all, by amplitude times a sine, by amplitude more after every period, or periodically with noise"`
+	Amplitude strict.Duration `key:"amplitude" later:"1" min:"-86400000000000" max:"86400000000000" doc:"size of the error of a shape, may be negative"`
+	Period    strict.Duration `key:"period" later:"1" max:"3600000000000000" doc:"period of a shape"`
 	Fsync     strict.Duration `key:"fsync" max:"3600000000000000" doc:"additional time of each durable write"`
 }
 
@@ -56,10 +63,12 @@ type FaultKind struct {
 	Clients bool
 	// NoPrimary says that "primary" is not a possible node.
 	NoPrimary bool
+	// Instant says that it happens at a point in time.
+	Instant bool
 }
 
 var faultKinds = []FaultKind{
-	{Name: "crash", Doc: "nodes stop and lose what was not durable; with for they restart after it, with their disk or without", Need: []string{"nodes"}, May: []string{"disk"}},
+	{Name: "crash", Doc: "nodes stop and lose what was not durable; with for they restart after it, with their disk or without", Need: []string{"nodes"}, May: []string{"disk"}, Clients: true},
 	{Name: "pause", Doc: "nodes stop for a while and lose nothing", Need: []string{"nodes", "for"}, Clients: true},
 	{Name: "partition", Doc: "messages between the groups are lost; streams break, and both ends learn of it", Need: []string{"groups"}, May: []string{"one_way"}},
 	{Name: "isolate", Doc: "each of the nodes reaches nobody, the others of the list included, and nobody reaches it", Need: []string{"nodes"}, May: []string{"one_way"}, Clients: true},
@@ -67,10 +76,15 @@ var faultKinds = []FaultKind{
 	{Name: "loss", Doc: "paths lose messages (datagram) or deliver them late (tcp)", Need: []string{"loss"}, May: []string{"from", "to"}, Clients: true},
 	{Name: "duplicate", Doc: "paths deliver messages twice (datagram)", Need: []string{"duplicate"}, May: []string{"from", "to"}, Clients: true},
 	{Name: "corrupt", Doc: "paths damage messages, which then fail authentication", Need: []string{"corrupt"}, May: []string{"from", "to"}, Clients: true},
+	{Name: "reorder", Doc: "paths hold messages back past later ones (datagram)", Need: []string{"reorder"}, May: []string{"from", "to"}, Clients: true},
+	{Name: "capacity", Doc: "paths carry no more than a rate; what is more waits in a queue, and is lost when that is full", Need: []string{"rate"}, May: []string{"from", "to"}, Clients: true},
 	{Name: "clog", Doc: "paths stop for a while and then deliver in a burst", Need: []string{"for"}, May: []string{"from", "to"}, Clients: true},
 	{Name: "slow-cpu", Doc: "nodes compute more slowly", Need: []string{"nodes", "slowdown"}, Clients: true},
 	{Name: "slow-disk", Doc: "durable writes take longer", Need: []string{"nodes", "fsync"}},
-	{Name: "clock", Doc: "the wall clock of nodes jumps or drifts", Need: []string{"nodes"}, May: []string{"offset", "drift"}, Clients: true},
+	{Name: "disk-corrupt", Doc: "records on the disks of nodes become unreadable; a node finds that out when it restarts, and starts without its disk", Need: []string{"nodes", "corrupt"}, Instant: true},
+	{Name: "disk-error", Doc: "the disks of nodes take no write; a node stops at its next one, and restarts at the end with what was durable", Need: []string{"nodes"}},
+	{Name: "disk-full", Doc: "the disks of nodes are full; a node stops at the record that has no room, and restarts at the end with what was durable", Need: []string{"nodes"}, May: []string{"room"}},
+	{Name: "clock", Doc: "the wall clock of nodes jumps, drifts or swings", Need: []string{"nodes"}, May: []string{"offset", "drift", "shape", "amplitude", "period"}, Clients: true},
 }
 
 // FaultKinds lists the kinds of fault.
@@ -104,9 +118,15 @@ func (f *Fault) given() map[string]bool {
 		"delay": f.Delay != 0, "jitter": f.Jitter != 0, "loss": f.Loss != 0,
 		"duplicate": f.Duplicate != 0, "corrupt": f.Corrupt != 0,
 		"slowdown": f.Slowdown != 0, "offset": f.Offset != 0, "drift": f.Drift != 0,
-		"fsync": f.Fsync != 0, "for": f.For != 0,
+		"fsync": f.Fsync != 0, "for": f.For != 0, "reorder": f.Reorder != 0, "rate": f.Rate != 0, "room": f.Room != 0,
+		"shape": f.Shape != "", "amplitude": f.Amplitude != 0, "period": f.Period != 0,
 	}
 	return set
+}
+
+// client reports whether the nodes of a fault include a client.
+func (f *Fault) client() bool {
+	return slices.ContainsFunc(f.Nodes, func(n Node) bool { _, is := n.Client(); return is })
 }
 
 // check validates one fault of a scenario.
@@ -125,7 +145,7 @@ func (f *Fault) check(s *Scenario, path string) error {
 		return fail("kind", "%v", err)
 	}
 	given := f.given()
-	allowed := map[string]bool{"for": true}
+	allowed := map[string]bool{"for": !kind.Instant}
 	for _, k := range kind.Need {
 		if !given[k] {
 			return fail("", "a %s fault needs %s", f.Kind, k)
@@ -142,7 +162,11 @@ func (f *Fault) check(s *Scenario, path string) error {
 	sort.Strings(keys)
 	for _, k := range keys {
 		if given[k] && !allowed[k] {
-			return fail(k, "a %s fault has no %s; it has: %s", f.Kind, k, strings.Join(append(append([]string{"at", "for", "on"}, kind.Need...), kind.May...), ", "))
+			has := append(append([]string{"at", "for", "on"}, kind.Need...), kind.May...)
+			if kind.Instant {
+				has = append([]string{"at", "on"}, has[3:]...)
+			}
+			return fail(k, "a %s fault has no %s; it has: %s", f.Kind, k, strings.Join(has, ", "))
 		}
 	}
 	if f.Disk != "" && f.For == 0 {
@@ -157,14 +181,30 @@ func (f *Fault) check(s *Scenario, path string) error {
 	if f.Kind == "slow-cpu" && s.Costs == "none" {
 		return fail("kind", "with costs: none there is no CPU time to multiply; name a profile")
 	}
-	if f.Kind == "clock" && f.Offset == 0 && f.Drift == 0 {
-		return fail("", "a clock fault needs offset or drift")
+	if f.Kind == "clock" {
+		swings := f.Shape != "" && f.Shape != "linear"
+		switch {
+		case !swings && (f.Amplitude != 0 || f.Period != 0):
+			return fail("", "amplitude and period belong to a clock fault with shape: periodic, step or noisy")
+		case swings && (f.Amplitude == 0 || f.Period < 64):
+			return fail("", "a clock fault with shape: %s needs amplitude and a period of at least 64ns", f.Shape)
+		case !swings && f.Offset == 0 && f.Drift == 0:
+			return fail("", "a clock fault needs offset or drift, or a shape")
+		}
 	}
-	if (f.Kind == "loss" || f.Kind == "duplicate") && s.Transport == "stream" {
-		return fail("kind", "transport stream neither loses nor repeats messages; choose transport: datagram (the protocol sees it) or tcp (messages come late)")
+	if f.Disk == "forget" {
+		if slices.Contains(f.Nodes, Primary) {
+			return fail("nodes", "disk: forget makes a replica Byzantine, and which one must be known; name it by number")
+		}
 	}
-	if f.Kind == "duplicate" && s.Transport == "tcp" {
-		return fail("kind", "transport tcp hides repeated messages from the protocol; choose transport: datagram")
+	if f.Disk != "" && f.client() {
+		return fail("disk", "clients keep nothing on a disk; leave it out")
+	}
+	if (f.Kind == "duplicate" || f.Kind == "reorder") && s.Transport == "tcp" {
+		return fail("kind", "transport tcp hides repeated and reordered messages from the protocol; choose transport: datagram")
+	}
+	if (f.Kind == "loss" || f.Kind == "duplicate" || f.Kind == "reorder") && s.Transport == "stream" {
+		return fail("kind", "transport stream neither loses nor repeats nor reorders messages; choose transport: datagram (the protocol sees it) or tcp (messages come late)")
 	}
 	if f.On == nil && f.At.Std() >= s.Window.Total() {
 		return fail("at", "%s is not before the end of the run (%s)", f.At, s.Window.Total())

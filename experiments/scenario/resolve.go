@@ -26,6 +26,9 @@ type App struct {
 	// Warmup, if not nil, says how long the load takes to become stationary: the
 	// least default of window.warmup.
 	Warmup func(protocols.Options) time.Duration
+	// Sessions says that what clients ask for depends on the results of earlier
+	// requests, so that a process of clients cannot crash and go on.
+	Sessions bool
 }
 
 // Catalog is what a scenario is resolved against. A nil list switches the check
@@ -157,7 +160,8 @@ func (s *Scenario) Resolve(c *Catalog) error {
 			s.Clients = int(min(max(s.Workload.Rate.PerSecond(), 64), 4096))
 		}
 	}
-	if err := s.resolveWorkload(c, entry); err != nil {
+	app, err := s.resolveWorkload(c, entry)
+	if err != nil {
 		return err
 	}
 	if s.ClientHosts == 0 {
@@ -173,8 +177,12 @@ func (s *Scenario) Resolve(c *Catalog) error {
 		return err
 	}
 	for i := range s.Faults {
-		if err := s.Faults[i].check(s, fmt.Sprintf("faults[%d]", i)); err != nil {
+		f, path := &s.Faults[i], fmt.Sprintf("faults[%d]", i)
+		if err := f.check(s, path); err != nil {
 			return err
+		}
+		if app != nil && app.Sessions && f.Kind == "crash" && f.client() {
+			return s.doc.Errorf(path+".nodes", "clients of %s depend on the results of earlier requests and do not survive a crash; pause or isolate them, or take another workload", app.Name)
 		}
 	}
 	if err := s.resolveAdversaries(c, entry); err != nil {
@@ -256,10 +264,11 @@ func (s *Scenario) resolveWindow(app *App) {
 	}
 }
 
-func (s *Scenario) resolveWorkload(c *Catalog, e *protocols.Entry) error {
+// resolveWorkload returns the application, if it is declared.
+func (s *Scenario) resolveWorkload(c *Catalog, e *protocols.Entry) (*App, error) {
 	w := &s.Workload
-	fail := func(key, format string, args ...any) error {
-		return s.doc.Errorf("workload."+key, format, args...)
+	fail := func(key, format string, args ...any) (*App, error) {
+		return nil, s.doc.Errorf("workload."+key, format, args...)
 	}
 	var app *App
 	if c.Apps != nil {
@@ -337,11 +346,11 @@ func (s *Scenario) resolveWorkload(c *Catalog, e *protocols.Entry) error {
 			}
 		}
 		if err := w.Options.resolve(app.Options, s.doc, "workload.options"); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	s.resolveWindow(app)
-	return nil
+	return app, nil
 }
 
 func (s *Scenario) resolveNetwork(c *Catalog) error {
@@ -430,7 +439,6 @@ func exists(path string) bool {
 
 func (s *Scenario) resolveAdversaries(c *Catalog, e *protocols.Entry) error {
 	bad := map[Node]bool{}
-	replicas := 0
 	for i := range s.Adversaries {
 		a := &s.Adversaries[i]
 		path := fmt.Sprintf("adversaries[%d]", i)
@@ -445,9 +453,6 @@ func (s *Scenario) resolveAdversaries(c *Catalog, e *protocols.Entry) error {
 				return s.doc.Errorf(path+".nodes", "node %s has two attacks; one node has one", n)
 			}
 			bad[n] = true
-			if _, ok := n.Replica(); ok {
-				replicas++
-			}
 		}
 		if a.Attack == "" {
 			return s.doc.Errorf(path, "an adversary needs an attack")
@@ -460,7 +465,7 @@ func (s *Scenario) resolveAdversaries(c *Catalog, e *protocols.Entry) error {
 			return err
 		}
 	}
-	if replicas > s.F && !s.BeyondF {
+	if replicas := len(s.Byzantine()); replicas > s.F && !s.BeyondF {
 		return s.doc.Errorf("adversaries", "%d Byzantine replicas with f=%d; no guarantee holds beyond f: write beyond_f: true if that is meant", replicas, s.F)
 	}
 	return nil

@@ -9,7 +9,6 @@ import (
 
 	"github.com/edgebft/edgebft/experiments/internal/testrun"
 	"github.com/edgebft/edgebft/experiments/scenario"
-	"github.com/edgebft/edgebft/protocols"
 	"github.com/stretchr/testify/require"
 )
 
@@ -214,48 +213,6 @@ func TestShardsPartition(t *testing.T) {
 		_, err := ParseShard(bad)
 		require.Error(t, err, bad)
 	}
-}
-
-// embeddedCatalog knows what the embedded suites name.
-func embeddedCatalog() *scenario.Catalog {
-	c := testrun.Catalog()
-	e, err := c.Registry.Lookup("alpha")
-	if err != nil {
-		panic(err)
-	}
-	p := *e
-	p.Name, p.Attacks = "pbft", nil
-	c.Registry = protocols.NewRegistry(p)
-	c.Attacks, c.Topologies, c.Apps = []protocols.Attack{{Name: "silent"}, {Name: "equivocate"}, {Name: "bad-macs"}}, nil, nil
-	return c
-}
-
-func TestEmbeddedSuites(t *testing.T) {
-	require.Equal(t, []string{"faults", "quickstart", "resilience", "scalability"}, Names())
-	for _, name := range Names() {
-		s, err := Load(name, "")
-		require.NoError(t, err)
-		cells, err := s.Expand(embeddedCatalog())
-		require.NoError(t, err)
-		require.NotEmpty(t, cells)
-		require.NotEmpty(t, s.Doc)
-		for _, p := range s.ProfileNames() {
-			s, err := Load(name, p)
-			require.NoError(t, err)
-			_, err = s.Expand(embeddedCatalog())
-			require.NoError(t, err)
-		}
-	}
-	s, err := Load("quickstart", "")
-	require.NoError(t, err)
-	cells, err := s.Expand(embeddedCatalog())
-	require.NoError(t, err)
-	sizes, rates := map[int]bool{}, map[string]bool{}
-	for _, c := range cells {
-		sizes[c.Scenario.N], rates[c.Scenario.Workload.Rate.String()] = true, true
-	}
-	require.Len(t, sizes, 3)
-	require.GreaterOrEqual(t, len(rates), 2)
 }
 
 func TestJSONSchema(t *testing.T) {

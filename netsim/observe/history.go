@@ -156,6 +156,15 @@ func (h *History) Completed(at protocols.Time, client protocols.NodeID, id uint6
 	h.settle(at, o)
 }
 
+// Restarted says that a client crashed and is back. Operations that it had not
+// announced never left it.
+func (h *History) Restarted(client protocols.NodeID) {
+	for _, o := range h.fresh[client] {
+		delete(h.byID, invocation{client, o.id})
+	}
+	delete(h.fresh, client)
+}
+
 // named learns the timestamp of a client's oldest operation that has none yet.
 func (h *History) named(client protocols.NodeID, ev *protocols.Event) {
 	list := h.fresh[client]

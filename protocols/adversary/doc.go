@@ -23,7 +23,7 @@
 //     named "adversary"), so an attack disturbs no draw of the node it hides in.
 //
 // Amnesia (a replica that forgets what it signed) is not here: a host does it by
-// starting a wiped node as fresh. Neither are twins, which need a second
+// starting a wiped node as fresh (netsim's Fault.Amnesia). Neither are twins, which need a second
 // endpoint, nor network faults such as the partitions of ByzzFuzz, which are
 // entries of a scenario.
 package adversary

@@ -66,6 +66,9 @@ func (g *Generator) Next(client int, _ protocols.Time) (uint8, []byte, bool) {
 	return uint8(in.Kind - Get), in.Append(nil), true
 }
 
+// Forget implements load.Forgetter: what the users know of keys is a guess anyway.
+func (*Generator) Forget(int) {}
+
 // Result implements load.Generator. A mismatch is an answer, not a refusal.
 func (g *Generator) Result(_ int, _ protocols.Time, op, result []byte) protocols.Outcome {
 	in, out, err := Decode(op, result)

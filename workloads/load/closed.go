@@ -31,7 +31,7 @@ type Closed struct {
 	retry   protocols.Time
 }
 
-var _ protocols.Load = (*Closed)(nil)
+var _ protocols.Restarter = (*Closed)(nil)
 
 // NewClosed returns a closed loop, or what is wrong with its configuration.
 func NewClosed(cfg ClosedConfig) (*Closed, error) {
@@ -72,6 +72,17 @@ func (l *Closed) Wake(now protocols.Time) {
 		l.next(l.think.pop().user)
 	}
 	l.schedule(now)
+}
+
+// Restarted implements protocols.Restarter. Users whose operation was lost think
+// about it like about a result.
+func (l *Closed) Restarted() error {
+	now := l.env.Now()
+	if err := l.restarted(func(user int) { l.think.push(event{now.Add(l.cfg.Think), user}) }); err != nil {
+		return err
+	}
+	l.Wake(now)
+	return nil
 }
 
 func (l *Closed) next(user int) {

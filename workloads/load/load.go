@@ -1,6 +1,7 @@
 package load
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,6 +22,14 @@ type Generator interface {
 	// Result is told the result of the operation that Next last gave to the
 	// user, and says how it ended: Done or Rejected.
 	Result(user int, now protocols.Time, op, result []byte) protocols.Outcome
+}
+
+// Forgetter is a Generator that goes on when results stay away for good, because
+// the process of the clients crashed.
+type Forgetter interface {
+	Generator
+	// Forget says that the operation that Next last gave to the user has no result.
+	Forget(user int)
 }
 
 // Config is what both kinds of load share.
@@ -155,6 +164,37 @@ func (p *pool) completed(client int, c protocols.Completion) int {
 	p.stats.Completed++
 	p.stats.Open--
 	return user
+}
+
+// restarted gives up what was open and calls each, in order, with the users that
+// are free for that.
+func (p *pool) restarted(each func(user int)) error {
+	g, ok := p.gen.(Forgetter)
+	if !ok {
+		return errors.New("load: its operations depend on the results of earlier ones, which a crash of the clients loses")
+	}
+	p.pending = never
+	now := p.env.Now()
+	p.expire(now)
+	for u := range p.slots {
+		s := &p.slots[u]
+		if !s.busy {
+			continue
+		}
+		g.Forget(u)
+		if !s.late {
+			end := now
+			if p.cfg.Timeout > 0 {
+				end = s.intended.Add(p.cfg.Timeout)
+			}
+			p.stats.TimedOut++
+			p.env.Record(protocols.Sample{Class: s.class, Intended: s.intended, Sent: s.sent, Finished: end, Outcome: protocols.TimedOut})
+		}
+		*s = slot{}
+		p.stats.Open--
+		each(u)
+	}
+	return nil
 }
 
 func (p *pool) find(client int, id uint64) int {

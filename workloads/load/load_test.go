@@ -64,6 +64,13 @@ func run(t require.TestingT, l protocols.Load, clients int, end time.Duration, d
 		w.outstanding = c.pool.cfg.Outstanding
 	}
 	l.Start(w, clients)
+	w.play(last)
+	return w
+}
+
+// play goes on until last.
+func (w *world) play(last protocols.Time) {
+	t, l := w.t, w.load
 	for {
 		best := -1
 		for i, c := range w.pending {
@@ -85,7 +92,7 @@ func run(t require.TestingT, l protocols.Load, clients int, end time.Duration, d
 			l.Wake(w.now)
 		default:
 			w.now = last
-			return w
+			return
 		}
 	}
 }

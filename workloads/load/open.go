@@ -39,7 +39,7 @@ type Open struct {
 	waiting ring[protocols.Time]
 }
 
-var _ protocols.Load = (*Open)(nil)
+var _ protocols.Restarter = (*Open)(nil)
 
 // NewOpen returns an open loop, or what is wrong with its configuration.
 func NewOpen(cfg OpenConfig) (*Open, error) {
@@ -177,6 +177,16 @@ func (o *Open) Completed(client int, c protocols.Completion) {
 		o.serve()
 		o.schedule(now)
 	}
+}
+
+// Restarted implements protocols.Restarter. What arrived meanwhile is handed out
+// late, and counts from when it arrived.
+func (o *Open) Restarted() error {
+	if err := o.restarted(o.idle.push); err != nil {
+		return err
+	}
+	o.Wake(o.env.Now())
+	return nil
 }
 
 // Stats returns the counters.

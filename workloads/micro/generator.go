@@ -53,6 +53,9 @@ func (g *Generator) Next(client int, _ protocols.Time) (uint8, []byte, bool) {
 	return 0, op, true
 }
 
+// Forget implements load.Forgetter: no operation depends on another.
+func (*Generator) Forget(int) {}
+
 // Result implements load.Generator: every result is welcome.
 func (*Generator) Result(int, protocols.Time, []byte, []byte) protocols.Outcome {
 	return protocols.Done
