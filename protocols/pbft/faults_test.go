@@ -128,6 +128,38 @@ func TestCatchUp(t *testing.T) {
 	}
 }
 
+// Replicas lose their disks one after the other, each after the one before has
+// recovered, and are killed with their disks in between; in the end all are killed.
+func TestFaultsOneAfterTheOther(t *testing.T) {
+	const clients, perClient = 3, 1500
+	for seed := range uint64(4) {
+		options := quick()
+		options["view_change_timeout_max"] = int64(300 * time.Millisecond)
+		options["snapshot_every"] = []int64{25, 16384}[seed%2]
+		w := newWorld(t, setup{n: 4, f: 1, clients: clients, perClient: perClient, seed: seed, options: options, config: func(c *netsim.Config) {
+			at := 20 * time.Millisecond
+			hit := func(d time.Duration, wipe bool, nodes ...protocols.NodeID) {
+				crash(at, d, wipe, nodes...)(c)
+				at += time.Duration(350+13*(seed%16)) * time.Millisecond
+			}
+			for round := range protocols.NodeID(4) {
+				victim := (round + protocols.NodeID(seed)) % 4
+				hit(20*time.Millisecond, true, victim)
+				hit(10*time.Millisecond, false, victim)
+				hit(5*time.Millisecond, true, victim)
+				hit(10*time.Millisecond, false, (victim+1)%4, (victim+2)%4)
+			}
+			hit(10*time.Millisecond, false, 0, 1, 2, 3)
+		}})
+		w.finish(t, 5*time.Minute, clients*perClient)
+		w.run(t, 5*time.Second)
+		for i := range protocols.NodeID(4) {
+			require.Nil(t, w.orderers[i].learner, "seed %d, replica %d: %s", seed, i, w.state())
+			require.Equal(t, w.orderers[0].delivered, w.orderers[i].delivered, "seed %d: %s", seed, w.state())
+		}
+	}
+}
+
 // Ten times as many requests leave as much in every table.
 func TestTablesStayBounded(t *testing.T) {
 	w := newWorld(t, setup{n: 4, f: 1, clients: 4, perClient: 2500, options: quick()})
