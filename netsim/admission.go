@@ -38,7 +38,7 @@ func (s *Sim) admit(pl *payload, src, dst int32, flags uint32) (v protocols.Verd
 	s.envelope2 = protocols.Envelope{From: pl.from, To: s.eps[dst].id, Path: pl.path, Type: mt, Size: int(pl.size)}
 	s.parts = mt.Parts(s.parts[:0], a, &s.envelope2, pl.msg)
 	for i := range s.parts {
-		if !a.VerifyPart(&s.parts[i], p.index) {
+		if !a.VerifyPart(&s.parts[i], p.index, len(s.replicas)) {
 			v = v.Fail(i)
 		}
 	}

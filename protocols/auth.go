@@ -58,8 +58,9 @@ type Auth interface {
 	// Sign returns a signature over d of SignatureSize bytes.
 	Sign(t Tag, d Digest) []byte
 	// VerifyPart checks a part as admission would. index is the receiver's
-	// position in the group the authenticator was made for.
-	VerifyPart(p *Part, index int) bool
+	// position in the group that the authenticator was made for, size how many that
+	// group has: an authenticator of any other length is bad.
+	VerifyPart(p *Part, index, size int) bool
 	// VerifyApp checks a signature of an application operation.
 	VerifyApp(c SigCheck) bool
 	// Charge adds the cost of an operation that the host cannot see.

@@ -157,7 +157,7 @@ func TestBadMACsInAuthenticator(t *testing.T) {
 	for i, s := range copies {
 		a := auth.New(b.h.ring.Keys(protocols.NodeID(i)), "", nil)
 		p := s.m.(*protocols.Request).Part(a)
-		require.Equal(t, i < 2 || i > 4, a.VerifyPart(&p, i), "replica %d", i)
+		require.Equal(t, i < 2 || i > 4, a.VerifyPart(&p, i, len(b.cfg.Replicas)), "replica %d", i)
 	}
 }
 
@@ -227,7 +227,7 @@ func TestLiesAreVouchedFor(t *testing.T) {
 		for i, s := range b.take() {
 			a := auth.New(b.h.ring.Keys(protocols.NodeID(i)), "", nil)
 			p := s.m.(*protocols.Request).Part(a)
-			require.True(t, a.VerifyPart(&p, i))
+			require.True(t, a.VerifyPart(&p, i, len(b.cfg.Replicas)))
 		}
 	}
 	// Somebody else's request cannot be vouched for.
@@ -240,7 +240,7 @@ func TestLiesAreVouchedFor(t *testing.T) {
 	lie := b.take()[0].m.(*protocols.Request)
 	p := lie.Part(a)
 	require.NotEqual(t, encode(t, r), encode(t, lie))
-	require.False(t, a.VerifyPart(&p, 1))
+	require.False(t, a.VerifyPart(&p, 1, len(b.cfg.Replicas)))
 }
 
 func TestWrongReplies(t *testing.T) {

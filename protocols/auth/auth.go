@@ -45,12 +45,11 @@ func (a *Auth) Sign(t protocols.Tag, d protocols.Digest) []byte {
 }
 
 // VerifyPart implements protocols.Auth.
-func (a *Auth) VerifyPart(p *protocols.Part, index int) bool {
+func (a *Auth) VerifyPart(p *protocols.Part, index, size int) bool {
 	s := Scope{Use: PartUse, Path: p.Path, Type: p.Type}
 	switch p.Kind {
 	case protocols.PartMAC:
-		entries := len(p.Proof) / protocols.MACSize
-		if index < 0 || index >= entries || len(p.Proof)%protocols.MACSize != 0 {
+		if index < 0 || index >= size || len(p.Proof) != size*protocols.MACSize {
 			return false
 		}
 		a.charge.charge(protocols.OpMACVerify, 0)

@@ -106,9 +106,9 @@ func TestSealIsNoPart(t *testing.T) {
 			d := from.Digest([]byte("body"))
 			p := protocols.Part{Kind: protocols.PartSignature, Signer: 0, Path: "p", Type: mt.Tag, Digest: d}
 			p.Proof = Seal(nil, from, nil, mt, "p", 1, d)
-			require.False(t, New(to, "p", nil).VerifyPart(&p, 0))
+			require.False(t, New(to, "p", nil).VerifyPart(&p, 0, 4))
 			p.Proof = New(from, "p", nil).Sign(mt.Tag, d)
-			require.True(t, New(to, "p", nil).VerifyPart(&p, 0))
+			require.True(t, New(to, "p", nil).VerifyPart(&p, 0, 4))
 			require.False(t, CheckSeal(to, nil, mt, "p", 0, d, p.Proof))
 		})
 	}
@@ -127,15 +127,17 @@ func TestAuthenticators(t *testing.T) {
 			for i := range group {
 				b := New(ring.Keys(protocols.NodeID(i)), "somewhere", ops.Add)
 				p := protocols.Part{Kind: protocols.PartMAC, Signer: 1, Path: "x", Type: 0xF002, Digest: d, Proof: proof}
-				require.True(t, b.VerifyPart(&p, i), "entry %d", i)
-				require.False(t, b.VerifyPart(&p, (i+1)%4), "somebody else's entry")
+				require.True(t, b.VerifyPart(&p, i, 4), "entry %d", i)
+				require.False(t, b.VerifyPart(&p, (i+1)%4, 4), "somebody else's entry")
 				before := ops
-				require.False(t, b.VerifyPart(&p, 4))
-				require.False(t, b.VerifyPart(&p, -1))
-				p.Proof = proof[:63]
-				require.False(t, b.VerifyPart(&p, 0))
+				require.False(t, b.VerifyPart(&p, 4, 4))
+				require.False(t, b.VerifyPart(&p, -1, 4))
+				for _, proof := range [][]byte{proof[:63], proof[:48], append(proof[:64:64], make([]byte, 16)...)} {
+					p.Proof = proof
+					require.False(t, b.VerifyPart(&p, i, 4), "%d bytes", len(proof))
+				}
 				p.Kind = 9
-				require.False(t, b.VerifyPart(&p, 0))
+				require.False(t, b.VerifyPart(&p, 0, 4))
 				require.Equal(t, before, ops, "malformed proofs cost nothing")
 			}
 			a.Charge(protocols.OpApply, 100)
@@ -180,7 +182,7 @@ func TestRealAndModelledAgree(t *testing.T) {
 			o.ok = v.VerifyPart(&protocols.Part{
 				Kind: kind, Signer: claimed, Path: claimedAt, Type: claimedTag,
 				Digest: v.Digest(claimedData), Proof: proof[:len(proof)-cut],
-			}, index)
+			}, index, len(group))
 			return o
 		}
 		r, m := try(real), try(modelled)
@@ -318,7 +320,7 @@ func TestNoAllocations(t *testing.T) {
 	buf := make([]byte, 0, 16)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		d := a.Digest(data)
-		a.VerifyPart(&p, 0)
+		a.VerifyPart(&p, 0, 4)
 		buf = Seal(buf[:0], k, nil, mt, "path", 2, d)
 	}))
 }
@@ -332,7 +334,7 @@ func FuzzVerifyPart(f *testing.F) {
 		p := protocols.Part{Kind: protocols.PartKind(kind), Signer: protocols.NodeID(signer), Path: path, Type: protocols.Tag(tag), Proof: proof}
 		copy(p.Digest[:], digest)
 		for _, r := range []*Ring{ring, real} {
-			if New(r.Keys(0), "", nil).VerifyPart(&p, index) {
+			if New(r.Keys(0), "", nil).VerifyPart(&p, index, len(proof)/protocols.MACSize) {
 				t.Fatal("garbage verified")
 			}
 		}

@@ -11,7 +11,7 @@ import (
 func Options() []protocols.Option {
 	return []protocols.Option{
 		{Name: "batch_max", Kind: protocols.OptionInt, Default: 64, Min: 1, Max: MaxBatch, Doc: "requests per batch"},
-		{Name: "batch_bytes", Kind: protocols.OptionBytes, Default: 1 << 20, Min: 1, Max: 16 << 20, Doc: "bytes of operations per batch (one larger operation goes alone)"},
+		{Name: "batch_bytes", Kind: protocols.OptionBytes, Default: 1 << 20, Min: 1, Max: 16 << 20, Doc: "bytes of operations and their authenticators per batch (one larger request goes alone)"},
 		{Name: "batch_delay", Kind: protocols.OptionDuration, Default: 0, Min: 0, Max: int64(time.Minute), Doc: "how long a batch waits to fill while another is in flight"},
 		{Name: "pipeline", Kind: protocols.OptionInt, Default: 8, Min: 1, Max: MaxWindow, Doc: "slots in flight"},
 		{Name: "checkpoint", Kind: protocols.OptionInt, Default: 128, Min: 1, Max: MaxWindow / 2, Doc: "checkpoint interval K in slots; the log window L is a multiple of it"},

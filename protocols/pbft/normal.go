@@ -29,7 +29,7 @@ func (o *Orderer) propose(due bool) {
 		batch := make([]protocols.Request, 0, min(o.pending.Len(), o.cfg.BatchMax))
 		for len(batch) < o.cfg.BatchMax {
 			r := o.nextRequest()
-			if r == nil || len(batch) > 0 && size+len(r.Op) > o.cfg.BatchBytes {
+			if r == nil || len(batch) > 0 && size+weight(r) > o.cfg.BatchBytes {
 				break
 			}
 			o.pending.Remove(r.Key())
@@ -37,7 +37,7 @@ func (o *Orderer) propose(due bool) {
 				continue
 			}
 			o.inFlight[r.Key()] = struct{}{}
-			size += len(r.Op)
+			size += weight(r)
 			batch = append(batch, *r)
 		}
 		if len(batch) == 0 {
@@ -135,10 +135,14 @@ func (o *Orderer) onPrePrepare(from protocols.NodeID, m *PrePrepare, v protocols
 func (o *Orderer) fits(batch []protocols.Request) bool {
 	size := 0
 	for i := range batch {
-		size += len(batch[i].Op)
+		size += weight(&batch[i])
 	}
 	return len(batch) == 1 || len(batch) > 1 && len(batch) <= o.cfg.BatchMax && size <= o.cfg.BatchBytes
 }
+
+// weight is what a request adds to a batch, in bytes: with many replicas the
+// authenticator is most of it.
+func weight(r *protocols.Request) int { return len(r.Op) + len(r.Auth) }
 
 // reconsider accepts a held proposal if its requests are ready now, or if f+1
 // PREPAREs show that a correct replica found them ready. Once this replica has left

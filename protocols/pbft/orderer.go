@@ -21,8 +21,8 @@ type OrdererConfig struct {
 	// StrictReady demands Ready for every request, also where f+1 PREPAREs vouch
 	// for the batch (RBFT's anti-boost rule).
 	StrictReady bool
-	// BatchMax requests and BatchBytes of operations bound a batch; a batch waits
-	// up to BatchDelay to fill while another is in flight.
+	// BatchMax requests and BatchBytes of operations and their authenticators bound a
+	// batch, unless it is one request; a batch waits up to BatchDelay to fill while another is in flight.
 	BatchMax, BatchBytes int
 	BatchDelay           time.Duration
 	// Pipeline is the number of slots in flight, Window the log L, Interval the

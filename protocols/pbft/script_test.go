@@ -175,7 +175,7 @@ func (s *script) deliver(p packet) {
 	var v protocols.Verdicts
 	if mt.Parts != nil {
 		for i, part := range mt.Parts(nil, plainAuth{}, e, p.m) {
-			if !(plainAuth{}).VerifyPart(&part, int(p.to)) {
+			if !(plainAuth{}).VerifyPart(&part, int(p.to), s.n) {
 				v = v.Fail(i)
 			}
 		}
@@ -526,12 +526,12 @@ func (plainAuth) Sign(protocols.Tag, protocols.Digest) []byte {
 	return append([]byte{1}, make([]byte, protocols.SignatureSize-1)...)
 }
 
-func (plainAuth) VerifyPart(p *protocols.Part, index int) bool {
+func (plainAuth) VerifyPart(p *protocols.Part, index, size int) bool {
 	at := index * protocols.MACSize
 	if p.Kind == protocols.PartSignature {
-		at = 0
+		at, size = 0, protocols.SignatureSize/protocols.MACSize
 	}
-	return at < len(p.Proof) && p.Proof[at] == 1
+	return len(p.Proof) == size*protocols.MACSize && p.Proof[at] == 1
 }
 func (plainAuth) VerifyApp(protocols.SigCheck) bool { return true }
 func (plainAuth) Charge(protocols.Op, int)          {}

@@ -175,3 +175,29 @@ func TestForeignPath(t *testing.T) {
 	s.wave()
 	require.Len(t, sent[*Prepare](s, 1), 3)
 }
+
+// Authenticators count towards the size of a batch: with many replicas they are most
+// of it.
+func TestAuthenticatorsCountInABatch(t *testing.T) {
+	weight := int64(weight(request(1, 1, 4)))
+	require.Equal(t, int64(2+4*protocols.MACSize), weight)
+	s := newScript(t, 4, 1, map[string]int64{"batch_max": 16, "batch_bytes": 3 * weight, "pipeline": 1})
+	for client := range 7 {
+		s.ask(request(client, 1, 4), 0)
+	}
+	s.run()
+	require.Len(t, s.actors[1].executed, 7)
+	require.Len(t, s.actors[1].slots, 3, "1, 3 and 3")
+
+	s = newScript(t, 4, 1, map[string]int64{"batch_max": 16, "batch_bytes": 3 * weight}, 0)
+	var batch []*protocols.Request
+	for client := range 4 {
+		batch = append(batch, request(client, 1, 4))
+	}
+	s.send(0, propose(0, 1, batch...), 1)
+	s.wave()
+	require.Empty(t, sent[*Prepare](s, 1), "a proposal that is too large")
+	s.send(0, propose(0, 1, batch[:3]...), 1)
+	s.wave()
+	require.NotEmpty(t, sent[*Prepare](s, 1))
+}

@@ -1,6 +1,7 @@
 package pbft
 
 import (
+	"io"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/edgebft/edgebft/protocols"
 	"github.com/edgebft/edgebft/protocols/smr"
+	"github.com/edgebft/edgebft/workloads/micro"
 )
 
 // behind is a cluster whose replica 3 has missed requests 1..count.
@@ -39,34 +41,96 @@ func TestTransferWhenTheSavedStateIsOld(t *testing.T) {
 	require.Equal(t, s.o(0).hDigest, s.o(3).hDigest)
 }
 
-// A lying holder that sends something new for ever, or a little now and then, is
-// passed over.
+// A lying holder that sends something new for ever, a little now and then, rubbish, or
+// more than there is, under a digest that is vouched for, is passed over soon.
 func TestTransferFromLiars(t *testing.T) {
-	for name, lie := range map[string]func(n uint64) *smr.StateChunk{
-		"ever later states": func(n uint64) *smr.StateChunk {
-			return &smr.StateChunk{Slot: 10 + n, Digest: dg(1), Chunks: 2, Data: []byte{1}}
+	full := make([]byte, 64<<10)
+	for name, lie := range map[string]func(n uint64, d protocols.Digest) *smr.StateChunk{
+		"ever later states": func(n uint64, _ protocols.Digest) *smr.StateChunk {
+			return &smr.StateChunk{Slot: 10 + n, Digest: dg(1), Chunks: 2, Data: full}
 		},
-		"a trickle": func(n uint64) *smr.StateChunk {
-			return &smr.StateChunk{Slot: 10, Digest: dg(1), Chunk: uint32(n % 32768), Chunks: 32768, Data: []byte{1}}
+		"a trickle": func(n uint64, d protocols.Digest) *smr.StateChunk {
+			return &smr.StateChunk{Slot: 10, Digest: d, Chunk: uint32(n / 16), Chunks: 128, Data: full}
+		},
+		"bytes instead of chunks": func(n uint64, d protocols.Digest) *smr.StateChunk {
+			return &smr.StateChunk{Slot: 10, Digest: d, Chunk: uint32(n), Chunks: 32768, Data: []byte{1}}
+		},
+		"bytes instead of few chunks": func(n uint64, d protocols.Digest) *smr.StateChunk {
+			return &smr.StateChunk{Slot: 10, Digest: d, Chunk: uint32(n % 100), Chunks: 101, Data: []byte{1}}
+		},
+		"rubbish": func(n uint64, d protocols.Digest) *smr.StateChunk {
+			return &smr.StateChunk{Slot: 10, Digest: d, Chunk: uint32(n), Chunks: 64, Data: full}
+		},
+		"more than there is": func(n uint64, d protocols.Digest) *smr.StateChunk {
+			return &smr.StateChunk{Slot: 10, Digest: d, Chunk: uint32(n), Chunks: 32768, Data: full}
+		},
+		"more than can be": func(_ uint64, d protocols.Digest) *smr.StateChunk {
+			return &smr.StateChunk{Slot: 10, Digest: d, Chunks: 1 << 31, Data: full}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			asked := false
 			for life := range uint32(4) { // whichever holder it begins with
 				s := behind(t, 10, nil)
 				s.actors[3].life = life
 				s.crash(1)
 				s.restart(protocols.Recovered, 3)
 				s.queue = nil
-				s.send(1, &Checkpoint{10, s.o(0).hDigest}, 3)
+				d := s.o(0).hDigest
+				s.send(1, &Checkpoint{10, d}, 3)
+				s.lost = func(p packet) bool { asked = asked || p.to == 1 && p.m.Tag() == smr.TagFetchState; return false }
 				s.run()
-				for n := range uint64(400) {
-					s.queue = append(s.queue, packet{1, 3, "", lie(n)})
+				for n := range uint64(120) {
+					for i := range uint64(8) { // 32 in a period of the transfer
+						s.queue = append(s.queue, packet{1, 3, "", lie(8*n+i, d)})
+					}
 					s.pass(50 * time.Millisecond)
 				}
 				require.Equal(t, uint64(10), s.o(3).delivered, "life %d", life)
 			}
+			require.True(t, asked, "the liar was not asked once")
 		})
 	}
+}
+
+// A state of more chunks than a holder is trusted with at first arrives too, however
+// few holders there are.
+func TestTransferOfALargeState(t *testing.T) {
+	for _, holders := range []int{1, 3} {
+		s := newScript(t, 4, 1, map[string]int64{"checkpoint": 2, "snapshot_every": 1000})
+		s.app = func() protocols.Application { return large{micro.New(micro.Config{ReplyBytes: 8})} }
+		for _, a := range s.actors {
+			a.start(protocols.Fresh)
+		}
+		s.lost = func(p packet) bool { return p.from == 3 || p.to == 3 }
+		for ts := range uint64(4) {
+			s.ask(request(1, ts+1, 4), 0)
+			s.run()
+		}
+		s.lost = func(p packet) bool { return p.m.Tag() == smr.TagFetchState && int(p.to) >= holders }
+		s.o(3).asking = true
+		s.o(3).armResend()
+		s.pass(20 * time.Second)
+		require.Equal(t, uint64(4), s.o(3).delivered)
+		require.Equal(t, s.o(0).hDigest, s.o(3).hDigest)
+	}
+}
+
+// large is an application whose snapshots have 20 MiB more than they need.
+type large struct{ protocols.Application }
+
+func (l large) Snapshot(w io.Writer) error {
+	if _, err := w.Write(make([]byte, 20<<20)); err != nil {
+		return err
+	}
+	return l.Application.Snapshot(w)
+}
+
+func (l large) Restore(r io.Reader) error {
+	if _, err := io.CopyN(io.Discard, r, 20<<20); err != nil {
+		return err
+	}
+	return l.Application.Restore(r)
 }
 
 // More checkpoints while a state is on its way do not make the transfer begin

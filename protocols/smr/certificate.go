@@ -109,7 +109,7 @@ func VerifyCertificate(c *Certificate, h protocols.Hasher, verify func(signer pr
 // are charged to a.
 func SignedAt(a protocols.Auth, path string) func(signer protocols.NodeID, d protocols.Digest, signature []byte) bool {
 	return func(signer protocols.NodeID, d protocols.Digest, signature []byte) bool {
-		return a.VerifyPart(&protocols.Part{Kind: protocols.PartSignature, Signer: signer, Path: path, Type: TagCertify, Digest: d, Proof: signature}, 0)
+		return a.VerifyPart(&protocols.Part{Kind: protocols.PartSignature, Signer: signer, Path: path, Type: TagCertify, Digest: d, Proof: signature}, 0, 0)
 	}
 }
 

@@ -9,10 +9,14 @@ import (
 
 // transfer fetches the state of a stable slot from another replica and serves the
 // own one. A snapshot comes from one replica at a time, in chunks, and is believed
-// only when the state restored from it has a digest that f+1 replicas vouch for. A
-// replica that serves rubbish, nothing, or little at a time is passed over; how long
-// one is borne with doubles when all have been tried in vain. Memory: one snapshot
-// served, one being fetched.
+// only when the state restored from it has a digest that f+1 replicas vouch for.
+//
+// A replica that serves rubbish, nothing, less than chunksPerFetch chunks in too many
+// periods, or a snapshot of more than limit chunks is passed over. Nobody vouches for
+// the size, so limit begins small; it doubles, and so does the patience with slow
+// holders, whenever all have been tried in vain. So a liar costs at most as much memory
+// and bandwidth as the states that correct holders might have, and time in proportion.
+// Memory: one snapshot served, one being fetched.
 type transfer struct {
 	env     protocols.Env
 	timeout time.Duration
@@ -41,7 +45,8 @@ type transfer struct {
 	fresh   int // chunks since the timer was set
 
 	patience, poor int // periods that a holder may, and did, bring little
-	passed         int // holders passed over since patience grew
+	limit          int // chunks that the state of a holder may have
+	passed         int // holders passed over since these grew
 }
 
 type aim struct {
@@ -50,10 +55,13 @@ type aim struct {
 }
 
 // maxAims bounds the checkpoints remembered as aims of a running transfer;
-// leastPatience is what a holder is borne with at first, in periods.
+// leastPatience is what a holder is borne with at first, in periods, leastLimit what
+// it may send, in chunks (8 MiB).
 const (
 	maxAims       = 16
 	leastPatience = 8
+	leastLimit    = 128
+	maxChunks     = maxSnapshot / chunkSize
 )
 
 const timerTransfer uint32 = 0x5301
@@ -87,7 +95,7 @@ func (t *transfer) fetch(slot uint64, digest protocols.Digest, holders []int) {
 		return
 	}
 	t.holders = append(t.holders[:0], holders...)
-	t.patience = leastPatience
+	t.patience, t.limit = leastPatience, leastLimit
 	// Spread the load: different replicas begin with different holders.
 	t.at = t.env.Rand().IntN(len(t.holders))
 	t.restart()
@@ -121,7 +129,7 @@ func (t *transfer) watch() {
 func (t *transfer) next() {
 	t.at = (t.at + 1) % len(t.holders)
 	if t.passed++; t.passed >= len(t.holders) {
-		t.passed, t.patience, t.from = 0, min(2*t.patience, 1<<20), 0
+		t.passed, t.patience, t.limit, t.from = 0, min(2*t.patience, 1<<20), min(2*t.limit, maxChunks), 0
 	}
 	t.restart()
 }
@@ -159,7 +167,7 @@ func (t *transfer) send(to protocols.NodeID, first uint32, slot uint64, digest p
 // onStateChunk returns the complete snapshot when the last chunk came.
 func (t *transfer) onStateChunk(from protocols.NodeID, m *StateChunk) (slot uint64, digest protocols.Digest, snapshot []byte, complete bool) {
 	if len(t.holders) == 0 || from != protocols.NodeID(t.holders[t.at]) || m.Slot < t.floor() || m.Slot < t.got ||
-		m.Chunks == 0 || m.Chunks > maxSnapshot/chunkSize || m.Chunk >= m.Chunks || len(m.Data) == 0 {
+		m.Chunk >= m.Chunks || len(m.Data) == 0 || len(m.Data) > chunkSize || len(m.Data) < chunkSize && m.Chunk+1 < m.Chunks {
 		return 0, protocols.Digest{}, nil, false
 	}
 	if m.Slot != t.got || m.Digest != t.gotSum || len(t.chunks) != int(m.Chunks) {
@@ -172,6 +180,12 @@ func (t *transfer) onStateChunk(from protocols.NodeID, m *StateChunk) (slot uint
 					t.refused = true
 					t.ask()
 				}
+			}
+			return 0, protocols.Digest{}, nil, false
+		}
+		if m.Chunks > uint32(t.limit) {
+			if m.Chunk == 0 && len(t.holders) > 1 {
+				t.next() // a single one is asked again when the timer runs out
 			}
 			return 0, protocols.Digest{}, nil, false
 		}
