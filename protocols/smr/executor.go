@@ -36,7 +36,7 @@ type undoRecord struct {
 	request *protocols.Request
 	known   *Prechecked      // its signature checks and their answers
 	block   protocols.Digest // block digest before it
-	entry   *clientEntry     // table entry before it, nil if there was none
+	table   recorded         // how to take it back from the client table
 }
 
 // Result is the outcome of one executed request.
@@ -118,7 +118,7 @@ func (x *Executor) do(r *protocols.Request, known *Prechecked) []byte {
 	auth := x.env.Auth()
 	auth.Charge(protocols.OpApply, len(r.Op))
 	if x.undoOn {
-		x.undo = append(x.undo, undoRecord{version: x.app.Version(), request: r, block: x.block, entry: x.clients.copyEntry(r.Client)})
+		x.undo = append(x.undo, undoRecord{version: x.app.Version(), request: r, block: x.block})
 	}
 	x.absorb(r)
 	reply := x.app.Apply(r.Op, func(c protocols.SigCheck) bool {
@@ -137,13 +137,14 @@ func (x *Executor) do(r *protocols.Request, known *Prechecked) []byte {
 	if len(reply) > protocols.MaxOperation {
 		reply = []byte(tooLong)
 	}
+	x.ordered++
+	table := x.clients.record(r.Key(), x.ordered, reply)
 	if x.undoOn {
-		x.undo[len(x.undo)-1].known = known
+		u := &x.undo[len(x.undo)-1]
+		u.known, u.table = known, table
 	} else {
 		x.app.Release(x.app.Version())
 	}
-	x.clients.Record(r.Key(), reply)
-	x.ordered++
 	return reply
 }
 
@@ -168,7 +169,7 @@ func (x *Executor) rewind(index uint64) error {
 		return fmt.Errorf("rollback to %d: %w", index, err)
 	}
 	for i := len(x.undo) - 1; i >= n; i-- {
-		x.clients.restoreEntry(x.undo[i].request.Client, x.undo[i].entry)
+		x.clients.undo(x.undo[i].table)
 	}
 	x.block, x.ordered = x.undo[n].block, index
 	clear(x.undo[n:])
@@ -203,7 +204,8 @@ func (x *Executor) Digest() (digest, root protocols.Digest) {
 	b = binary.BigEndian.AppendUint64(b, x.ordered)
 	b = binary.BigEndian.AppendUint64(b, x.app.Version())
 	b = append(b, x.block[:]...)
-	b = x.clients.AppendTo(b)
+	clients := x.clients.Digest(x.env.Auth())
+	b = append(b, clients[:]...)
 	return x.env.Auth().Digest(b), root
 }
 

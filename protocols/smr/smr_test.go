@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/edgebft/edgebft/protocols"
+	"github.com/edgebft/edgebft/protocols/auth"
 )
 
 func digest(b byte) protocols.Digest { return protocols.Digest{b} }
@@ -56,6 +57,7 @@ func TestClientTableExactlyOnce(t *testing.T) {
 		window := rapid.IntRange(1, 4).Draw(t, "window")
 		table := NewClientTable(window)
 		executed := map[protocols.RequestKey]bool{}
+		at := uint64(0)
 		newer := map[protocols.NodeID][]uint64{} // the latest timestamps executed, ascending
 		for range rapid.IntRange(1, 60).Draw(t, "requests") {
 			k := protocols.RequestKey{
@@ -73,7 +75,8 @@ func TestClientTableExactlyOnce(t *testing.T) {
 				require.Equal(t, []byte{byte(k.Timestamp)}, result)
 			}
 			if !done {
-				table.Record(k, []byte{byte(k.Timestamp)})
+				at++
+				table.Record(k, at, []byte{byte(k.Timestamp)})
 				executed[k] = true
 				last := append(newer[k.Client], k.Timestamp)
 				slices.Sort(last)
@@ -99,7 +102,7 @@ func TestClientTableKeepsTheNewestReplies(t *testing.T) {
 		return protocols.RequestKey{Client: protocols.FirstClient, Timestamp: ts}
 	}
 	for _, ts := range []uint64{5, 3, 9} {
-		table.Record(key(ts), []byte{byte(ts)})
+		table.Record(key(ts), ts, []byte{byte(ts)})
 	}
 	_, cached, done := table.Executed(key(3))
 	require.True(t, done)
@@ -112,10 +115,103 @@ func TestClientTableKeepsTheNewestReplies(t *testing.T) {
 	require.False(t, done)
 }
 
+// Whatever is recorded and taken back: the table is the one that gets there directly,
+// by its encoding and by its digest, and keeps its bounds.
+func TestClientTableUndo(t *testing.T) {
+	h := auth.New(auth.NewReal(7, []byte("secret")).Keys(0), "", nil)
+	rapid.Check(t, func(t *rapid.T) {
+		const bytes, clients = 100, 5
+		window := rapid.IntRange(1, 3).Draw(t, "window")
+		fresh := func() *ClientTable {
+			table := NewClientTable(window)
+			table.maxBytes, table.maxClients = bytes, clients
+			return table
+		}
+		type step struct {
+			k      protocols.RequestKey
+			result []byte
+			undo   recorded
+		}
+		table := fresh()
+		var history []step
+		for range rapid.IntRange(1, 80).Draw(t, "steps") {
+			if rapid.IntRange(0, 3).Draw(t, "what") == 0 && len(history) > 0 {
+				last := len(history) - 1
+				table.undo(history[last].undo)
+				history = history[:last]
+			} else {
+				id := rapid.IntRange(0, 7).Draw(t, "client")
+				k := protocols.RequestKey{Client: protocols.FirstClient + protocols.NodeID(id%4*tableBuckets+id), Timestamp: rapid.Uint64Range(1, 9).Draw(t, "timestamp")}
+				if _, _, done := table.Executed(k); !done {
+					result := make([]byte, rapid.IntRange(0, 60).Draw(t, "size"))
+					history = append(history, step{k, result, table.record(k, uint64(len(history)+1), result)})
+				}
+			}
+			if rapid.IntRange(0, 3).Draw(t, "look") == 0 {
+				table.Digest(h)
+			}
+			require.LessOrEqual(t, table.Len(), clients)
+			require.LessOrEqual(t, table.bytes, bytes)
+		}
+		direct := fresh()
+		for i, s := range history {
+			direct.Record(s.k, uint64(i+1), s.result)
+		}
+		require.Equal(t, direct.AppendTo(nil), table.AppendTo(nil))
+		require.Equal(t, direct.Digest(h), table.Digest(h))
+		require.Equal(t, direct.bytes, table.bytes)
+		back, err := readClientTable(reader(table.AppendTo(nil)), window)
+		require.NoError(t, err)
+		require.Equal(t, table.Digest(h), back.Digest(h))
+		for a, b := table.oldest, back.oldest; a != nil || b != nil; a, b = a.next, b.next {
+			require.Equal(t, a.at, b.at)
+			require.Equal(t, a.client, b.client)
+		}
+	})
+}
+
+func reader(b []byte) *bytes.Reader { return bytes.NewReader(b) }
+
+// At the bound of clients those that have none do not get an entry; at the bound of
+// bytes the oldest reply goes, but what was executed stays executed.
+func TestClientTableBounds(t *testing.T) {
+	table := NewClientTable(1)
+	table.maxClients, table.maxBytes = 2, 10
+	key := func(client, ts int) protocols.RequestKey { return request(client, ts).Key() }
+	table.Record(key(0, 1), 1, make([]byte, 6))
+	table.Record(key(1, 1), 2, make([]byte, 5))
+	_, cached, done := table.Executed(key(0, 1))
+	require.True(t, done)
+	require.False(t, cached)
+	_, cached, _ = table.Executed(key(1, 1))
+	require.True(t, cached)
+	_, cached, done = table.Executed(key(2, 1))
+	require.True(t, done, "never to be executed")
+	require.False(t, cached)
+	_, _, done = table.Executed(key(0, 2))
+	require.False(t, done)
+}
+
+// A checkpoint hashes what has changed, not every reply that is cached.
+func TestClientTableDigestIsIncremental(t *testing.T) {
+	var ops auth.Counters
+	h := auth.New(auth.NewReal(7, []byte("secret")).Keys(0), "", ops.Add)
+	table := NewClientTable(1)
+	for client := range 2000 {
+		table.Record(request(client, 1).Key(), uint64(client+1), make([]byte, 4096))
+	}
+	table.Digest(h)
+	ops = auth.Counters{}
+	table.Record(request(7, 2).Key(), 5000, make([]byte, 4096))
+	table.Digest(h)
+	require.Less(t, ops.Bytes[protocols.OpDigest], uint64(48<<10))
+	require.Equal(t, uint64(3), ops.Count[protocols.OpDigest])
+}
+
 func FuzzReadClientTable(f *testing.F) {
 	table := NewClientTable(3)
 	for ts := uint64(1); ts < 6; ts++ {
-		table.Record(protocols.RequestKey{Client: protocols.FirstClient + protocols.NodeID(ts%2), Timestamp: ts}, []byte("result"))
+		table.Record(protocols.RequestKey{Client: protocols.FirstClient + protocols.NodeID(ts%2), Timestamp: ts}, ts, []byte("result"))
 	}
 	f.Add(table.AppendTo(nil))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
