@@ -115,7 +115,7 @@ type Part struct {
 }
 
 // Verdicts tells which parts of a message failed their check; the zero value
-// says that none did.
+// says that none did. A value never changes: it may be kept like the message.
 type Verdicts struct{ failed []uint64 }
 
 // OK reports whether part i passed.
@@ -127,13 +127,13 @@ func (v Verdicts) OK(i int) bool {
 // All reports whether every part passed.
 func (v Verdicts) All() bool { return v.failed == nil }
 
-// Fail returns v with part i marked as failed. Hosts use it to build verdicts.
+// Fail returns a copy of v with part i marked as failed. Hosts use it to build
+// verdicts.
 func (v Verdicts) Fail(i int) Verdicts {
-	for len(v.failed) <= i>>6 {
-		v.failed = append(v.failed, 0)
-	}
-	v.failed[i>>6] |= 1 << (i & 63)
-	return v
+	failed := make([]uint64, max(len(v.failed), i>>6+1))
+	copy(failed, v.failed)
+	failed[i>>6] |= 1 << (i & 63)
+	return Verdicts{failed}
 }
 
 // Mutation is one plausible lie about a message type: a small-scope change that

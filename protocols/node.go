@@ -75,7 +75,7 @@ func (t Time) Sub(u Time) time.Duration { return time.Duration(t - u) }
 
 // Node is one single-threaded lane of a replica, a client or an agent. Handlers
 // run to completion and never concurrently; the arguments are valid during the
-// call only, except messages, which are immutable and may be kept.
+// call only, except messages and Verdicts, which are immutable and may be kept.
 type Node interface {
 	// Start is called once per life, before anything else.
 	Start(env Env, boot Boot)

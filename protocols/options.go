@@ -65,6 +65,9 @@ func ResolveOptions(decl []Option, set map[string]int64) (Options, error) {
 		case OptionChoice:
 			lo, hi = 0, int64(len(d.Choices)-1)
 		}
+		if d.Kind == OptionChoice && (v < lo || v > hi) {
+			return Options{}, fmt.Errorf("option %s is choice %d; allowed are 0 to %d: %s", name, v, hi, strings.Join(d.Choices, ", "))
+		}
 		if v < lo || v > hi {
 			return Options{}, fmt.Errorf("option %s is %s; allowed is %s to %s", name, d.Format(v), d.Format(lo), d.Format(hi))
 		}

@@ -53,6 +53,65 @@ func TestRequestDigest(t *testing.T) {
 	}
 	ident := &protocols.Request{Client: r.Client, Timestamp: r.Timestamp, Ident: d[:]}
 	require.Equal(t, d, ident.Digest(h), "the identifier form has the digest of the body")
+	ident.Digest(h)
+	require.Len(t, h.charged, 1, "and nothing to compute")
+
+	fresh := r.Clone()
+	var both [2][]int
+	for i, r := range []*protocols.Request{fresh, r} {
+		h := &sha{}
+		counted := protocols.Hasher(h)
+		if i == 0 {
+			counted = &countingHash{h}
+		}
+		r.Digest(counted)
+		r.Known(counted)
+		both[i] = h.charged
+	}
+	require.Equal(t, both[0], both[1], "with a memo or without: one hash of the same bytes")
+}
+
+// countingHash charges for what it computes, as hosts do.
+type countingHash struct{ *sha }
+
+func (h *countingHash) Digest(b []byte) protocols.Digest {
+	h.Charge(protocols.OpDigest, len(b))
+	return h.sha.Digest(b)
+}
+
+// An authenticator of a body is not good for its identifier, under whatever client
+// and timestamp, nor the other way round; what is malformed has no proof.
+func TestRequestFormsDoNotMix(t *testing.T) {
+	h := &sha{}
+	body := &protocols.Request{Client: protocols.FirstClient, Timestamp: 7, Op: []byte("op"), Auth: []byte{1}}
+	d := body.Digest(h)
+	ident := func(change func(*protocols.Request)) *protocols.Request {
+		r := &protocols.Request{Client: body.Client, Timestamp: body.Timestamp, Ident: d[:], Auth: []byte{1}}
+		if change != nil {
+			change(r)
+		}
+		return r
+	}
+	good := ident(nil).Part(h)
+	require.NotEqual(t, body.Part(h).Digest, good.Digest)
+	require.NotEmpty(t, good.Proof)
+	for name, change := range map[string]func(*protocols.Request){
+		"client":    func(r *protocols.Request) { r.Client++ },
+		"timestamp": func(r *protocols.Request) { r.Timestamp++ },
+	} {
+		require.NotEqual(t, good.Digest, ident(change).Part(h).Digest, name)
+	}
+	for name, change := range map[string]func(*protocols.Request){
+		"with an operation": func(r *protocols.Request) { r.Op = []byte("op") },
+		"too short":         func(r *protocols.Request) { r.Ident = r.Ident[:31] },
+	} {
+		bad := ident(change)
+		require.Empty(t, bad.Part(h).Proof, name)
+		other := bad.Clone()
+		other.Ident = append([]byte{^bad.Ident[0]}, bad.Ident[1:]...)
+		require.NotEqual(t, bad.Digest(h), other.Digest(h), name)
+		require.NotEqual(t, d, bad.Digest(h), name)
+	}
 }
 
 func table() *protocols.MessageTable {
@@ -140,7 +199,7 @@ func TestOptions(t *testing.T) {
 	_, err = protocols.ResolveOptions(decl, map[string]int64{"resend": 0})
 	require.EqualError(t, err, "option resend is 0s; allowed is 1ns to 1m0s")
 	_, err = protocols.ResolveOptions(decl, map[string]int64{"auth": 2})
-	require.ErrorContains(t, err, "allowed is mac to signature")
+	require.ErrorContains(t, err, "mac, signature")
 }
 
 func TestSuggest(t *testing.T) {
@@ -156,6 +215,9 @@ func TestVerdicts(t *testing.T) {
 	require.True(t, v.OK(69))
 	require.True(t, v.OK(700))
 	require.False(t, v.All())
+	w := v.Fail(3)
+	require.False(t, w.OK(3))
+	require.True(t, v.OK(3), "verdicts may be kept")
 }
 
 func TestTablesRefuseConfusion(t *testing.T) {

@@ -10,6 +10,3 @@ func Quorum(n, f int) int { return (n+f)/2 + 1 }
 
 // WeakQuorum returns f+1: such a set holds a correct replica.
 func WeakQuorum(f int) int { return f + 1 }
-
-// Majority returns the size of a crash-fault quorum of n replicas.
-func Majority(n int) int { return n/2 + 1 }

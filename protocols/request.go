@@ -1,6 +1,9 @@
 package protocols
 
-import "math/rand/v2"
+import (
+	"encoding/binary"
+	"math/rand/v2"
+)
 
 //go:generate go tool -modfile=../tools/go.mod msgp -file=request.go -o=request_gen.go -tests=false -io=false
 
@@ -21,8 +24,9 @@ const MaxReplicas = 16384
 // grows by every request.
 //
 // A request that comes from the client itself carries Op and Auth. Protocols
-// that order identifiers (RBFT) use the identifier form: Op and Auth empty and
-// Ident set to the digest of the body.
+// that order identifiers (RBFT) use the identifier form: Op empty and Ident set to
+// the digest of the body. Authenticators of one form are never good for the other:
+// that of an identifier covers client, timestamp and Ident.
 type Request struct {
 	Client    NodeID
 	Timestamp uint64
@@ -40,40 +44,50 @@ type Request struct {
 // Tag implements Message.
 func (*Request) Tag() Tag { return TagRequest }
 
-// Digest returns the digest of (client, timestamp, operation) and charges for
-// computing it. Auth is not covered: one body may carry several valid
+// Digest returns the digest of (client, timestamp, operation), or Ident in the
+// identifier form, and charges for computing it, whether or not that was done before:
+// who has to compute it in reality pays, also where a simulator hands around the
+// object of the sender. Auth is not covered: one body may carry several valid
 // authenticators.
 func (r *Request) Digest(h Hasher) Digest {
-	if r.digest.IsZero() {
+	switch c, ok := h.(interface{ Charge(Op, int) }); {
+	case r.isIdent():
+		return Digest(r.Ident)
+	case r.digest.IsZero():
 		r.digest = r.digestBody(h)
-	} else if c, ok := h.(interface{ Charge(Op, int) }); ok {
+	case ok:
 		c.Charge(OpDigest, len(r.Op)+requestHeader)
 	}
 	return r.digest
 }
 
-// Known returns the digest without charging for it if it was computed before, as
-// it always was for a request that passed admission; otherwise it computes it.
+// Known returns the digest without charging for it. It is for requests that Digest
+// was called for before in this node: at admission, where they are a part of a
+// message, or by the handler that took them from one that has no parts.
 func (r *Request) Known(h Hasher) Digest {
 	if r.digest.IsZero() {
-		r.digest = r.digestBody(h)
+		return r.Digest(h)
 	}
 	return r.digest
 }
 
 const requestHeader = 12
 
+// isIdent reports whether r is in the identifier form; with an Ident and still not,
+// it is malformed.
+func (r *Request) isIdent() bool { return len(r.Ident) == DigestSize && len(r.Op) == 0 }
+
 func (r *Request) digestBody(h Hasher) Digest {
-	if len(r.Ident) == DigestSize {
-		return Digest(r.Ident)
-	}
 	var stack [256]byte
 	b := append(stack[:0], byte(r.Client>>24), byte(r.Client>>16), byte(r.Client>>8), byte(r.Client))
 	for s := 56; s >= 0; s -= 8 {
 		b = append(b, byte(r.Timestamp>>s))
 	}
-	b = append(b, r.Op...)
-	return h.Digest(b)
+	d := h.Digest(append(b, r.Op...))
+	if len(r.Ident) != 0 { // malformed: no body has this digest, since no client has the id "edge"
+		return h.Digest(append(append(append(b[:0], "edgebft/malformed/v1"...), d[:]...), r.Ident...))
+	}
+	return d
 }
 
 // Key identifies a request: two requests with one key are the same request,
@@ -86,11 +100,22 @@ type RequestKey struct {
 	Timestamp uint64
 }
 
-// Part returns what authenticates the request.
+// Part returns what authenticates the request. A malformed one, with an Ident that is
+// no digest or that comes with an Op, has no proof.
 func (r *Request) Part(h Hasher) Part {
 	p := Part{Kind: PartMAC, Signer: r.Client, Type: TagRequest, Digest: r.Digest(h), Proof: r.Auth}
 	if r.Signed {
 		p.Kind = PartSignature
+	}
+	switch {
+	case r.isIdent():
+		var stack [96]byte
+		b := append(stack[:0], "edgebft/request identifier/v1"...)
+		b = binary.BigEndian.AppendUint32(b, uint32(r.Client))
+		b = binary.BigEndian.AppendUint64(b, r.Timestamp)
+		p.Digest = h.Digest(append(b, r.Ident...))
+	case len(r.Ident) != 0:
+		p.Proof = nil
 	}
 	return p
 }
@@ -147,14 +172,13 @@ func ReplyType() MessageType {
 	}
 }
 
-// TraceRequest feeds the identity and digest of a request to a trace.
+// TraceRequest feeds the identity and size of a request to a trace. Its digest is not
+// fed: whether it is known depends on how the object came about.
 func TraceRequest(r *Request, t TraceHash) {
 	t.U64(uint64(uint32(r.Client)))
 	t.U64(r.Timestamp)
 	t.U64(uint64(len(r.Op)))
-	if !r.digest.IsZero() {
-		t.Digest(r.digest)
-	}
+	t.U64(uint64(len(r.Ident)))
 }
 
 // Clone returns a copy that shares no memo with r; adversaries change copies.

@@ -44,7 +44,6 @@ var pureFuncs = map[string]bool{
 	"(" + Module + "/protocols.Time).Sub":         true,
 	Module + "/protocols.Quorum":                  true,
 	Module + "/protocols.WeakQuorum":              true,
-	Module + "/protocols.Majority":                true,
 	Module + "/protocols.MaxByzantine":            true,
 }
 

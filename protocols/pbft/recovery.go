@@ -26,6 +26,7 @@ func (o *Orderer) recover(boot protocols.Boot) {
 		case *Summary:
 			decided = o.recoverSummary(m)
 		case *PrePrepare:
+			digestRequests(o.env.Auth(), m.Requests)
 			if s := o.recoverSlot(m.Seq, m.View); s != nil {
 				s.accepted, s.digest, s.batch, s.hasBody, s.voted = true, m.Digest, m.Requests, true, true
 				s.keepBody(m.Digest, m.Requests)
@@ -39,6 +40,7 @@ func (o *Orderer) recover(boot protocols.Boot) {
 				s.prepared, s.hasP, s.p = true, true, Entry{m.Seq, m.Digest, m.View}
 			}
 		case *BodyRecord:
+			digestRequests(o.env.Auth(), m.Requests)
 			if o.inWindow(m.Seq) {
 				s, d := o.log.at(m.Seq), batchDigest(o.env.Auth(), m.Requests)
 				s.keepBody(d, m.Requests)
@@ -181,6 +183,7 @@ func (o *Orderer) recoverSummary(m *Summary) []Entry {
 	}
 	bodies := make(map[protocols.Digest][]protocols.Request, len(m.Bodies))
 	for _, b := range m.Bodies {
+		digestRequests(o.env.Auth(), b.Requests)
 		bodies[batchDigest(o.env.Auth(), b.Requests)] = b.Requests
 	}
 	for _, e := range m.PrePrepared {

@@ -195,6 +195,14 @@ func (l *log) each(low uint64, f func(s *slot)) {
 	}
 }
 
+// digestRequests computes the digests of requests that passed no admission: they came
+// in a message without parts, or from the log.
+func digestRequests(h protocols.Hasher, batch []protocols.Request) {
+	for i := range batch {
+		batch[i].Digest(h)
+	}
+}
+
 // batchDigest covers every field of every request, authenticators included. The
 // empty batch, the null request, has the zero digest.
 func batchDigest(h protocols.Hasher, batch []protocols.Request) protocols.Digest {

@@ -348,6 +348,7 @@ func (o *Orderer) onBatch(m *Batch) {
 	if len(m.Requests) == 0 {
 		return
 	}
+	digestRequests(o.env.Auth(), m.Requests)
 	d := batchDigest(o.env.Auth(), m.Requests)
 	o.log.each(o.h, func(s *slot) {
 		lead, count := s.commits.Leader()

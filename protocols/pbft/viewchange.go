@@ -119,7 +119,7 @@ func (o *Orderer) viewChangeMessage(v uint64) *ViewChange {
 func (o *Orderer) storeViewChange(m *ViewChange) (vcEntry, bool) {
 	k := vcKey{m.View, m.Replica}
 	if e, ok := o.vcs[k]; ok {
-		return e, e.vc == m || e.digest == o.digestOf(m)
+		return e, e.digest == o.digestOf(m)
 	}
 	var views []uint64
 	for kk := range o.vcs {
