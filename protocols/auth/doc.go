@@ -1,5 +1,5 @@
 // Package auth makes and checks MACs, signatures and digests, holds the keys
-// they need, and counts what they cost.
+// they need, and reports what they cost.
 //
 // There are two implementations behind one interface, [Keys]:
 //
@@ -20,8 +20,7 @@
 //
 // Hosts seal whole messages with [Seal] and check them with [CheckSeal]; a
 // protocol gets its protocols.Auth from [New]. Both report every operation to a
-// [Charge], which is where the simulator's CPU model and the operation
-// [Counters] hang.
+// [Charge], which is where the simulator's CPU model and operation counts hang.
 //
 // Decisions where the sources leave room:
 //

@@ -139,8 +139,11 @@ func (s *directorySource) verification(peer protocols.NodeID) (ed25519.PublicKey
 	return ed25519.PublicKey(p.Verify[:]), ok
 }
 
-// maxPeers bounds the cached keys of one node (about 700 bytes each); beyond it
-// keys are derived anew for every use.
+// maxPeers bounds the cached keys of one node (about 700 bytes each). Only nodes with
+// whom a key is shared are cached. The cache has two halves: a peer that is used moves
+// to the younger one, and when that is full it becomes the older one, whose rest is
+// forgotten. So nobody who merely names many peers makes those in use be derived anew
+// at every message.
 const maxPeers = 1 << 14
 
 // peer is what is cached about one other node.
@@ -158,8 +161,8 @@ type realKeys struct {
 	app     protocols.AppScheme
 	sign    func() ed25519.PrivateKey
 
-	mu    sync.RWMutex
-	peers map[protocols.NodeID]*peer
+	mu           sync.RWMutex
+	peers, older map[protocols.NodeID]*peer // at most maxPeers/2 each
 }
 
 func newRealKeys(cluster uint64, self protocols.NodeID, src keySource, app protocols.AppScheme) *realKeys {
@@ -176,23 +179,28 @@ func (k *realKeys) Digest(data []byte) protocols.Digest { return sha256.Sum256(d
 
 func (k *realKeys) peer(id protocols.NodeID) *peer {
 	k.mu.RLock()
-	p := k.peers[id]
+	p, old := k.peers[id], k.older[id]
 	k.mu.RUnlock()
 	if p != nil {
 		return p
 	}
-	p = new(peer)
-	if key, ok := k.src.mac(id); ok {
+	if p = old; p == nil {
+		p = new(peer)
+		key, ok := k.src.mac(id) // slow, hence outside the lock
+		if !ok {
+			return p
+		}
 		p.mac = hmac.New(sha256.New, key[:])
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if old := k.peers[id]; old != nil {
-		return old
+	if other := k.peers[id]; other != nil {
+		return other
 	}
-	if len(k.peers) < maxPeers {
-		k.peers[id] = p
+	if len(k.peers) == maxPeers/2 {
+		k.older, k.peers = k.peers, make(map[protocols.NodeID]*peer)
 	}
+	k.peers[id] = p
 	return p
 }
 

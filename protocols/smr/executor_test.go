@@ -11,6 +11,14 @@ import (
 	"github.com/edgebft/edgebft/workloads/micro"
 )
 
+// counters counts operations and the bytes they covered.
+type counters struct{ Count, Bytes [protocols.NumOps]uint64 }
+
+func (c *counters) Add(op protocols.Op, size int) {
+	c.Count[op]++
+	c.Bytes[op] += uint64(size)
+}
+
 // asking is an application whose operations carry signatures; what Checks announces
 // and what Apply asks for are up to the test.
 type asking struct {
@@ -47,8 +55,8 @@ func (a *asking) Rollback(v uint64) error {
 	return a.Application.Rollback(v)
 }
 
-func newAsking(a *asking, undo bool) (*Executor, *auth.Counters) {
-	ops := new(auth.Counters)
+func newAsking(a *asking, undo bool) (*Executor, *counters) {
+	ops := new(counters)
 	env := &executorEnv{auth: auth.New(auth.NewReal(7, []byte("secret")).Keys(0), "", ops.Add)}
 	a.Application = micro.New(micro.Config{ReplyBytes: 8})
 	return NewExecutor(env, func() protocols.Application { return a }, 1, undo, 0), ops

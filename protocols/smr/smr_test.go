@@ -194,14 +194,14 @@ func TestClientTableBounds(t *testing.T) {
 
 // A checkpoint hashes what has changed, not every reply that is cached.
 func TestClientTableDigestIsIncremental(t *testing.T) {
-	var ops auth.Counters
+	var ops counters
 	h := auth.New(auth.NewReal(7, []byte("secret")).Keys(0), "", ops.Add)
 	table := NewClientTable(1)
 	for client := range 2000 {
 		table.Record(request(client, 1).Key(), uint64(client+1), make([]byte, 4096))
 	}
 	table.Digest(h)
-	ops = auth.Counters{}
+	ops = counters{}
 	table.Record(request(7, 2).Key(), 5000, make([]byte, 4096))
 	table.Digest(h)
 	require.Less(t, ops.Bytes[protocols.OpDigest], uint64(48<<10))
