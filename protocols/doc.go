@@ -1,7 +1,8 @@
 // Package protocols is the contract between a replication protocol and the
 // hosts that run it. It is the ground floor of edgebft: every protocol package
-// and both networks (netsim, the deterministic simulator, and nettcp, real
-// TCP) import it, and it imports none of them.
+// and every host (netsim, the deterministic simulator, is the only one so far; real
+// TCP is the other one that this contract is made for) import it, and it imports
+// none of them.
 //
 // # What a protocol is
 //
@@ -11,6 +12,8 @@
 // already checked; Timeout is called when a timer fires. A client adds Invoke.
 // A handler runs to completion; whatever it does to the world goes through its
 // [Env]: it sends, sets timers, logs, posts to its other lanes and emits events.
+// The host invokes operations at a client as long as fewer than Entry.Outstanding of
+// them are open; the client ends each by Env.Complete.
 //
 // Four rules make one implementation run unchanged, and replayably, on both
 // hosts:
@@ -27,9 +30,9 @@
 // # Writing one
 //
 //  1. Define the messages as structs with a Tag method and generate their codec
-//     with msgp in tuple form (see request.go for the directives; limits are
-//     mandatory). The codec is the wire format, the size that the simulator
-//     charges, and what digests and signatures cover.
+//     with msgp in tuple form. The codec is the wire format, the size that the
+//     simulator charges, and what digests and signatures cover. The directives
+//     are below.
 //  2. Describe each of them by a [MessageType]: traffic class, how it is sealed,
 //     which embedded parts admission checks, its round, its trace, and the
 //     mutations an adversary may try. Gather them in a [MessageTable].
@@ -39,9 +42,26 @@
 //     checkpoints, state transfer and replies.
 //  4. Return an [Entry] and add one line to experiments/catalog.
 //
-// Simulation, TCP, faults, adversaries, sweeps, plots, the exploration of
-// random schedules and the conformance suite then come for free. The Example of
-// netsim registers a complete small protocol in under 200 lines.
+// Simulation, faults, adversaries, sweeps, plots, the exploration of random
+// schedules and the conformance suite then come for free. The Example of netsim
+// registers a complete small protocol in under 200 lines.
+//
+// Limits are mandatory, since decoders bound every length before they allocate: one
+// for all, and a tag at each slice that has another one. A file of messages begins
+// so:
+//
+//	//go:generate go tool -modfile=../../tools/go.mod msgp -file=messages.go -o=messages_gen.go -tests=false -io=false
+//
+//	//msgp:tuple Vote
+//	//msgp:limit arrays:65536 maps:0
+//	//msgp:replace protocols.Digest with:[32]byte
+//	//msgp:replace protocols.NodeID with:int32
+//
+//	type Vote struct {
+//		View   uint64
+//		Digest protocols.Digest
+//		Proof  []byte `msg:",limit=64"`
+//	}
 //
 // # Sealing and admission
 //
@@ -51,9 +71,11 @@
 // message that fails never reaches the handler; the node only gets a
 // rate-limited [Notice] naming the sender. Things inside a message that somebody
 // else vouched for (client requests inside a PRE-PREPARE, signatures inside a
-// certificate) are [Part]s: each is checked on its own and the handler is told
+// certificate) are each a [Part]: it is checked on its own and the handler is told
 // by [Verdicts] which of them failed, because a PRE-PREPARE with one bad client
-// entry is not a bad PRE-PREPARE. Every MAC and signature covers the cluster id,
+// entry is not a bad PRE-PREPARE. What depends on the state, such as the signatures
+// inside an operation, is checked by Env.Check on the same cores; the answer is a
+// [Checked] with the same id, and whatever needs it has to wait for it. Every MAC and signature covers the cluster id,
 // the path of the protocol instance, the message type and the sender, so that
 // nothing replays elsewhere.
 //
@@ -63,6 +85,12 @@
 // afterwards leaves it. After a crash the records come back through [Boot] in
 // the order they were logged. Env.Compact replaces all earlier records of the
 // instance by one summary, which keeps the log bounded.
+//
+// Boot.Kind says what that obliges to. Recovered: the log is complete; the node goes
+// on from it, says nothing that contradicts what it logged, and repeats nothing that
+// its earlier life is known to have done. Wiped: promises were made and are forgotten;
+// until nobody can hold the node to them any more it follows, and makes none. What
+// cannot be read counts as lost. A client begins a new incarnation of its timestamps.
 //
 // # Nesting
 //

@@ -30,7 +30,7 @@ const (
 	EventAccepted
 	// EventSuspect: the node blames Peer.
 	EventSuspect
-	// EventDuplicate: an ordered request had already been executed and was
+	// EventDuplicate: an ordered request had already been executed, or never can be, and was
 	// skipped.
 	EventDuplicate
 	// EventProtocol: something of the protocol's own; Note says what.

@@ -11,7 +11,9 @@
 // its [Shell]: may this request be prepared (Ready), what is the checkpoint digest
 // at this slot (CheckpointDue, answered by Orderer.Checkpoint). The shell executes,
 // replies and transfers state. [Replica] is the shell of a protocol that is used
-// alone; Backup and RBFT bring shells of their own around the same orderers.
+// alone; it is the only one so far. Shell and orderer call each other directly, so they
+// are on one lane. Another shell can take [Executor], [ClientTable], [Pending] and
+// [Votes] from here; state transfer and certificates are parts of Replica.
 //
 // # Certificates
 //
@@ -32,9 +34,9 @@
 // that is too long to wait for, B is to be smaller.
 //
 // This is for protocols of immediate finality: what [Replica] executes is final. A
-// shell that executes speculatively calls the same thing for the released prefix: it
-// notes (number, block digest, root) at the end of each block when it executes, drops
-// what a Rollback takes back, and signs what Release has passed.
+// shell that executes speculatively would have to certify the released prefix only: to
+// note (number, block digest, root) at the end of each block when it executes, to drop
+// what a Rollback takes back, and to sign what Release has passed.
 //
 // # Decisions
 //

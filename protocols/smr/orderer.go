@@ -3,8 +3,8 @@ package smr
 import "github.com/edgebft/edgebft/protocols"
 
 // Orderer is a total-order protocol without its application: it puts requests,
-// which it does not interpret, into slots 1, 2, 3, ... It runs on its shell's lane
-// or on one of its own.
+// which it does not interpret, into slots 1, 2, 3, ... It runs on its shell's lane:
+// the two call each other.
 type Orderer interface {
 	protocols.Node
 	// Begin hands over what the orderer needs before Start: its shell and the slot that
