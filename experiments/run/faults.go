@@ -244,5 +244,8 @@ func interval(f *scenario.Fault, end time.Duration) (result.FaultInterval, bool)
 	if f.For > 0 {
 		to = min(end, f.At.Std()+f.For.Std())
 	}
+	if f.Kind == "disk-corrupt" { // at a point in time
+		to = f.At.Std()
+	}
 	return result.FaultInterval{Label: label, FromS: result.Seconds(f.At), ToS: result.Seconds(to)}, true
 }

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/edgebft/edgebft/experiments/result"
@@ -126,6 +127,12 @@ func (x *run) build(c *scenario.Catalog) error {
 	}
 	if s.Duplicate == 0 && s.Reorder == 0 {
 		cfg.Datagram = netsim.Impairments{}
+	}
+	if s.NIC.Sched == "fair" {
+		cfg.Sched = netsim.Fair
+	}
+	if s.NIC.Forward == "store" {
+		cfg.Forward = netsim.Store
 	}
 	switch s.Transport {
 	case "datagram":
@@ -301,12 +308,23 @@ func (x *run) collectorID() protocols.NodeID {
 	return protocols.FirstClient + protocols.NodeID(x.s.Clients)
 }
 
+// hostmate returns the first replica on the host of a replica.
+func (x *run) hostmate(i int) int {
+	switch {
+	case x.s.Placement == "shared":
+		return 0
+	case len(x.s.Hosts) > 0:
+		return slices.Index(x.s.Hosts, x.s.Hosts[i])
+	}
+	return i
+}
+
 func (x *run) replicas() error {
 	s := x.s
 	x.hosts = make([]netsim.HostID, s.N)
 	for i := range s.N {
-		if s.Placement == "shared" && i > 0 {
-			x.hosts[i] = x.hosts[0]
+		if first := x.hostmate(i); first < i {
+			x.hosts[i] = x.hosts[first]
 		} else {
 			h, err := x.sim.AddHost(netsim.HostSpec{Name: fmt.Sprintf("replica-%d", i), Place: x.top.Replicas[i%len(x.top.Replicas)], Cores: s.Cores})
 			if err != nil {

@@ -78,3 +78,26 @@ beyond_f: true
 	require.Len(t, r.Faults, 2)
 	require.Equal(t, "crash primary", r.Faults[0].Label)
 }
+
+// Which replicas share a host, and what network cards do, is part of a scenario.
+func TestHostsAndNetworkCards(t *testing.T) {
+	hashes := make(map[string]string)
+	for _, text := range []string{"cores: 0", "nic: {sched: fair}", "nic: {forward: store}", "hosts: [0, 0, 1, 1]", "placement: shared", "hosts: [0, 0, 0, 0]"} {
+		hosts := make(map[string]int)
+		out := simulate(t, "{protocol: pbft, clients: 4, seed: 3, duration: 200ms, workload: {app: micro, kind: closed, request_bytes: 20kB}, "+text+"}", Options{Inspect: func(s *netsim.Sim) {
+			for _, n := range s.Nodes() {
+				if n.ID.IsReplica() {
+					hosts[n.Host]++
+				}
+			}
+		}})
+		require.Equal(t, result.Pass, out.Result.Safety.Liveness, text)
+		hashes[out.Result.Sim.TraceHash] = text
+		want := map[string]int{"hosts: [0, 0, 1, 1]": 2, "placement: shared": 1, "hosts: [0, 0, 0, 0]": 1}[text]
+		if want == 0 {
+			want = 4
+		}
+		require.Len(t, hosts, want, text)
+	}
+	require.Len(t, hashes, 6, "each of them matters; placement: shared puts the clients there, too")
+}

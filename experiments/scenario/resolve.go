@@ -176,6 +176,9 @@ func (s *Scenario) Resolve(c *Catalog) error {
 	if err := s.resolveNetwork(c); err != nil {
 		return err
 	}
+	if err := s.checkHosts(app); err != nil {
+		return err
+	}
 	for i := range s.Faults {
 		f, path := &s.Faults[i], fmt.Sprintf("faults[%d]", i)
 		if err := f.check(s, path); err != nil {
@@ -351,6 +354,42 @@ func (s *Scenario) resolveWorkload(c *Catalog, e *protocols.Entry) (*App, error)
 	}
 	s.resolveWindow(app)
 	return app, nil
+}
+
+// checkHosts validates which replicas share a host, and what their network cards do.
+func (s *Scenario) checkHosts(app *App) error {
+	if len(s.Hosts) > 0 {
+		if s.Placement == "shared" {
+			return s.doc.Errorf("hosts", "placement: shared puts all nodes on one host; leave one of the two out")
+		}
+		if len(s.Hosts) != s.N {
+			return s.doc.Errorf("hosts", "%d hosts are named for %d replicas; name one for each", len(s.Hosts), s.N)
+		}
+		next := 0
+		for i, h := range s.Hosts {
+			if h < 0 || h > next {
+				return s.doc.Errorf(fmt.Sprintf("hosts[%d]", i), "host %d; hosts are numbered in the order in which they appear, so this is one of 0 to %d", h, next)
+			}
+			next = max(next, h+1)
+		}
+	}
+	if s.NIC.Sched != "fair" {
+		return nil
+	}
+	why := ""
+	switch {
+	case s.NIC.Forward == "store":
+		why = "forward: store"
+	case len(s.Faults) > 0 || s.Loss > 0:
+		why = "faults"
+	case s.Placement == "shared" || len(s.Hosts) > 0:
+		why = "several nodes on a host"
+	case app != nil && app.Sessions:
+		why = "the agents that " + app.Name + " has beside replicas"
+	default:
+		return nil
+	}
+	return s.doc.Errorf("nic.sched", "fair is modelled for broadcasts of single nodes without faults, not together with %s; choose fifo", why)
 }
 
 func (s *Scenario) resolveNetwork(c *Catalog) error {

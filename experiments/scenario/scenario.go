@@ -36,6 +36,9 @@ type Scenario struct {
 	ClientHosts int     `key:"client_hosts" min:"1" max:"4096" doc:"number of hosts that the clients are spread over; at most 4 if left out"`
 	Placement   string  `key:"placement" enum:"spread,shared" doc:"one host per replica, or all nodes on one host"`
 
+	// Hosts, if given, says on which host each replica is.
+	Hosts []int `key:"hosts" later:"1" doc:"host of each replica, numbered from 0 without gaps, for example [0, 0, 1, 1]; left out: as placement says"`
+
 	Workload Workload `key:"workload" doc:"what the clients ask for, and when"`
 
 	Topology  string     `key:"topology" doc:"name of a topology, or a file"`
@@ -43,6 +46,8 @@ type Scenario struct {
 	Loss      strict.PPM `key:"loss" max:"1000000" doc:"fraction of messages (datagram) or segments (tcp) lost, beside the packets that the topology loses"`
 	Duplicate strict.PPM `key:"duplicate" max:"1000000" doc:"fraction of messages delivered twice (datagram)"`
 	Reorder   strict.PPM `key:"reorder" max:"1000000" doc:"fraction of messages delayed past later ones (datagram)"`
+
+	NIC NIC `key:"nic" later:"1" doc:"how network cards treat messages of several packets"`
 
 	Costs  string `key:"costs" doc:"name or file of a CPU cost profile; none for a network-only model"`
 	Cores  int    `key:"cores" min:"0" max:"1024" doc:"cores per replica host; 0 takes the profile's"`
@@ -65,6 +70,12 @@ type Scenario struct {
 
 	doc      *strict.Document
 	resolved bool
+}
+
+// NIC says how the cards of the hosts treat messages of several packets.
+type NIC struct {
+	Sched   string `key:"sched" enum:"fifo,fair" doc:"how the copies of a broadcast share the card of the sender: one after the other (fifo, if left out), or packet by packet in turn"`
+	Forward string `key:"forward" enum:"cut,store" doc:"when the card of the receiver starts with a message: at its first packet (cut, if left out), or at its last"`
 }
 
 // Workload is the load, apart from the faults.
