@@ -74,8 +74,8 @@ func (w *Workload) addLoads(s *Spec, env *Env, unsent uint8, generator func(proc
 	return nil
 }
 
-func (s *Spec) newLoad(g func(protocols.LoadEnv, int) load.Generator, unsent uint8, outstanding, process, processes int) (protocols.Load, error) {
-	c := load.Config{Generator: g, Outstanding: outstanding, Timeout: s.Timeout, Unsent: unsent}
+func (s *Spec) newLoad(g func(protocols.LoadEnv, int) load.Generator, unsent uint8, outstanding, process, processes int) (load.Load, error) {
+	c := load.Config{Generator: g, Outstanding: outstanding, Timeout: s.Timeout, Until: s.Until, Unsent: unsent}
 	if s.Kind == Open {
 		return load.NewOpen(load.OpenConfig{Config: c, Arrivals: s.Arrivals.Share(process, processes), Queue: s.Queue})
 	}

@@ -138,7 +138,7 @@ type Workload struct {
 	// NewApplication returns the application at genesis.
 	NewApplication func() protocols.Application
 	// Loads has one load per process of Env.Clients.
-	Loads []protocols.Load
+	Loads []load.Load
 	// Outstanding is how many operations a client may have open.
 	Outstanding int
 	// Agents beside the replicas; none if the application keeps no time.

@@ -31,7 +31,7 @@ type Closed struct {
 	retry   protocols.Time
 }
 
-var _ protocols.Restarter = (*Closed)(nil)
+var _ Load = (*Closed)(nil)
 
 // NewClosed returns a closed loop, or what is wrong with its configuration.
 func NewClosed(cfg ClosedConfig) (*Closed, error) {
@@ -86,6 +86,9 @@ func (l *Closed) Restarted() error {
 }
 
 func (l *Closed) next(user int) {
+	if l.env.Now() >= l.end {
+		return
+	}
 	if !l.submit(user, l.env.Now()) {
 		l.starved.push(user)
 	}
@@ -102,7 +105,7 @@ func (l *Closed) retryStarved() {
 
 func (l *Closed) schedule(now protocols.Time) {
 	at := l.nextDeadline()
-	if len(l.think) > 0 {
+	if len(l.think) > 0 && l.think[0].at < l.end {
 		at = min(at, l.think[0].at)
 	}
 	if l.starved.len() > 0 {

@@ -21,6 +21,10 @@
 // never submitted. Such arrivals, and dropped ones, never got a class from the
 // generator: they carry the class Config.Unsent.
 //
+// A load ends at [Config.Until]: nothing is intended from then on, but what waits
+// is still submitted. Whoever stops a run calls Close, so that operations without
+// an end are counted and censored instead of being forgotten.
+//
 // When the generator has nothing for a client, it is asked again whenever an
 // operation completes, and every [Retry] at the latest.
 //

@@ -41,8 +41,22 @@ type Config struct {
 	Outstanding int
 	// Timeout of an operation; 0 is none.
 	Timeout time.Duration
+	// Until is when the load ends, counted from its start; 0 is never. Nothing is
+	// intended for that time or later. What was intended before goes on: an open
+	// loop still submits the arrivals that wait.
+	Until time.Duration
 	// Unsent is the class of samples of operations that were never submitted.
 	Unsent uint8
+}
+
+// Load is what both kinds of load can do.
+type Load interface {
+	protocols.Restarter
+	// Stats returns the counters so far.
+	Stats() Stats
+	// Close records what has neither ended nor timed out yet as timed out now: the
+	// run is over, so that it is censored. The load is not used afterwards.
+	Close(now protocols.Time)
 }
 
 // Retry is how often a generator that had nothing is asked again.
@@ -62,6 +76,9 @@ func (c *Config) check() error {
 		return fmt.Errorf("load: %d operations open per client; allowed is 1 to %d", c.Outstanding, MaxOutstanding)
 	}
 	c.Outstanding = max(c.Outstanding, 1)
+	if c.Until < 0 {
+		return fmt.Errorf("load: it ends after %v; allowed is a time above 0s, or 0s for never", c.Until)
+	}
 	return checkDuration("timeout", c.Timeout)
 }
 
@@ -108,6 +125,7 @@ type pool struct {
 	slots     []slot
 	deadlines ring[deadline]
 	lastID    uint64
+	end       protocols.Time // nothing is intended from here on
 	// pending is the wake-up that was asked for, never if there is none.
 	pending protocols.Time
 	stats   Stats
@@ -118,6 +136,10 @@ func (p *pool) start(env protocols.LoadEnv, clients int) {
 	p.slots = make([]slot, clients*p.cfg.Outstanding)
 	p.gen = p.cfg.Generator(env, len(p.slots))
 	p.pending = never
+	p.end = never
+	if p.cfg.Until > 0 {
+		p.end = env.Now().Add(p.cfg.Until)
+	}
 }
 
 // wakeAt asks for a wake-up unless an earlier one is due anyway.
@@ -224,6 +246,18 @@ func (p *pool) expire(now protocols.Time) {
 			s.late = true
 			p.stats.TimedOut++
 			p.env.Record(protocols.Sample{Class: s.class, Intended: s.intended, Sent: s.sent, Finished: d.at, Outcome: protocols.TimedOut})
+		}
+	}
+}
+
+// Close implements Load.
+func (p *pool) Close(now protocols.Time) {
+	p.expire(now)
+	for u := range p.slots {
+		if s := &p.slots[u]; s.busy && !s.late {
+			s.late = true
+			p.stats.TimedOut++
+			p.env.Record(protocols.Sample{Class: s.class, Intended: s.intended, Sent: s.sent, Finished: now, Outcome: protocols.TimedOut})
 		}
 	}
 }

@@ -275,7 +275,64 @@ func TestOpenLoopEndsWithItsArrivals(t *testing.T) {
 	require.Len(t, used, 4, "clients take turns")
 }
 
-// Whatever the delays, every arrival gives one sample, is still open or waits.
+func TestNothingIsIntendedAfterTheEnd(t *testing.T) {
+	// One client serves 50 of the 100 arrivals per second.
+	o, err := NewOpen(OpenConfig{Config: Config{Generator: (&script{}).build, Until: 200 * ms}, Arrivals: constant(100)})
+	require.NoError(t, err)
+	w := run(t, o, 1, time.Second, fixed(20*ms))
+	require.Len(t, w.samples, 19, "what waited at the end was served")
+	for _, s := range w.samples {
+		require.Less(t, s.Intended, protocols.Time(1000).Add(200*ms))
+	}
+	require.Equal(t, protocols.Time(1000).Add(390*ms), w.samples[18].Finished)
+
+	for name, c := range map[string]ClosedConfig{
+		"think": {Think: 15 * ms},
+		"busy":  {},
+		"dry":   {Config: Config{Generator: (&script{dryFrom: 3, dryTo: 1 << 60}).build}},
+		"ramp":  {Ramp: time.Second},
+	} {
+		c.Until = 200 * ms
+		if c.Generator == nil {
+			c.Generator = (&script{}).build
+		}
+		l, err := NewClosed(c)
+		require.NoError(t, err, name)
+		w := run(t, l, 5, time.Second, fixed(30*ms))
+		require.NotEmpty(t, w.invoked, name)
+		for _, inv := range w.invoked {
+			require.Less(t, inv.at, protocols.Time(1000).Add(200*ms), name)
+		}
+		require.Zero(t, l.Stats().Open, name)
+		require.Equal(t, never, w.wake, name)
+	}
+
+	_, err = NewOpen(OpenConfig{Config: Config{Generator: (&script{}).build, Until: -1}, Arrivals: constant(100)})
+	require.ErrorContains(t, err, "it ends after -1ns; allowed is a time above 0s")
+}
+
+func TestCloseCensorsWhatHasNoEnd(t *testing.T) {
+	o, err := NewOpen(OpenConfig{Config: Config{Generator: (&script{}).build, Timeout: 80 * ms, Unsent: 9}, Arrivals: constant(100)})
+	require.NoError(t, err)
+	w := run(t, o, 2, 115*ms, fixed(-1))
+	require.Equal(t, [4]int{0, 0, 3, 0}, outcomes(w))
+	o.Close(w.now)
+	require.Equal(t, [4]int{0, 0, 11, 0}, outcomes(w))
+	require.Equal(t, uint64(11), o.Stats().TimedOut)
+	for _, s := range w.samples[3:] {
+		require.Equal(t, w.now, s.Finished)
+		require.Equal(t, uint8(9), s.Class)
+	}
+
+	l, err := NewClosed(ClosedConfig{Config: Config{Generator: (&script{}).build}})
+	require.NoError(t, err)
+	w = run(t, l, 2, 100*ms, fixed(-1))
+	l.Close(w.now)
+	require.Equal(t, [4]int{0, 0, 2, 0}, outcomes(w))
+}
+
+// Whatever the delays, every arrival gives one sample, is still open or waits; when
+// the load is closed, each has one.
 func TestEveryArrivalIsAccountedFor(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		timeout := time.Duration(rapid.IntRange(0, 80).Draw(t, "timeout")) * ms
@@ -304,6 +361,8 @@ func TestEveryArrivalIsAccountedFor(t *testing.T) {
 		require.Equal(t, s.TimedOut, uint64(n[protocols.TimedOut]))
 		require.Equal(t, s.Dropped, uint64(n[protocols.Dropped]))
 		require.Equal(t, s.Submitted, s.Completed+uint64(s.Open))
+		o.Close(w.now)
+		require.Len(t, w.samples, 200)
 		if timeout > 0 {
 			for _, sample := range w.samples {
 				require.LessOrEqual(t, sample.Finished.Sub(sample.Intended), timeout)

@@ -39,7 +39,7 @@ type Open struct {
 	waiting ring[protocols.Time]
 }
 
-var _ protocols.Restarter = (*Open)(nil)
+var _ Load = (*Open)(nil)
 
 // NewOpen returns an open loop, or what is wrong with its configuration.
 func NewOpen(cfg OpenConfig) (*Open, error) {
@@ -84,7 +84,9 @@ func (o *Open) advance() {
 		o.next = never
 		return
 	}
-	o.next = o.base.Add(at)
+	if o.next = o.base.Add(at); o.next >= o.end {
+		o.next = never
+	}
 }
 
 // Wake implements protocols.Load.
@@ -187,6 +189,16 @@ func (o *Open) Restarted() error {
 	}
 	o.Wake(o.env.Now())
 	return nil
+}
+
+// Close implements Load.
+func (o *Open) Close(now protocols.Time) {
+	o.pool.Close(now)
+	o.giveUp(now)
+	for o.waiting.len() > 0 {
+		o.stats.TimedOut++
+		o.env.Record(protocols.Sample{Class: o.cfg.Unsent, Intended: o.waiting.pop(), Sent: now, Finished: now, Outcome: protocols.TimedOut})
+	}
 }
 
 // Stats returns the counters.
