@@ -152,6 +152,10 @@ type Validity struct {
 	// GeneratorCPUPermille is the utilisation of the busiest client host in
 	// thousandths; -1 is unknown.
 	GeneratorCPUPermille int `json:"generator_cpu_permille" doc:"-1 is unknown"`
+	// BottleneckPermille is the share of the window in which the busiest resource of
+	// a replica worked (a lane, all cores of its host, or its disk), in thousandths;
+	// -1 is unknown.
+	BottleneckPermille int `json:"bottleneck_permille" doc:"utilisation of the busiest lane, host or disk of a replica; -1 is unknown"`
 	// Throttled: a host was throttled or shifted its frequency.
 	Throttled bool `json:"throttled"`
 	// OneWay: one-way times between hosts are used. ClockOffsetMS bounds the
@@ -167,6 +171,25 @@ type Sim struct {
 	Events     int64   `json:"events"`
 	EventsPerS Fixed   `json:"events_per_s"`
 	TraceHash  string  `json:"trace_hash"`
+	// Mode and Streams say how the kernel went about it; traces do not depend on it.
+	Mode    string `json:"mode" doc:"kernel mode: exact, fast or mixed; the trace is the same"`
+	Streams bool   `json:"streams" doc:"broadcasts were one queue entry per place; the trace is the same"`
+	// TopologyHash identifies the content of the topology, Profiles the CPU profiles
+	// of the hosts.
+	TopologyHash string    `json:"topology_hash" doc:"identifies the content of the topology"`
+	Profiles     []Profile `json:"profiles" doc:"CPU profiles of the hosts; none in a network-only model"`
+}
+
+// Profile is a CPU profile that some host of the run had.
+type Profile struct {
+	Name string `json:"name"`
+	// Hash identifies the content.
+	Hash   string `json:"hash" doc:"identifies the content"`
+	Origin string `json:"origin" doc:"measured, emulated, assumed or none"`
+	// Assumed lists the keys of the profile that are assumptions whatever the origin.
+	Assumed []string `json:"assumed" doc:"keys of the profile that are assumed"`
+	// ClientsOnly: no replica has it.
+	ClientsOnly bool `json:"clients_only" doc:"only hosts of clients have it"`
 }
 
 // New returns a result with the identity of a resolved scenario filled in.
@@ -175,7 +198,7 @@ func New(s *scenario.Scenario) *Result {
 		Schema: Schema, Cell: s.ID(), ConfigHash: s.Hash(), Mode: s.Mode, Protocol: s.Protocol, N: s.N, F: s.F,
 		Clients: s.Clients, Workload: s.Workload.App, Load: s.Workload.Kind, Topology: s.Topology, Costs: s.Costs,
 		Seed: s.Seed, DurationS: Seconds(s.Window.Measure),
-		Validity: Validity{Valid: true, GeneratorCPUPermille: -1},
+		Validity: Validity{Valid: true, GeneratorCPUPermille: -1, BottleneckPermille: -1},
 	}
 	if s.Costs == "none" {
 		r.Labels = append(r.Labels, "network-only model")
@@ -298,6 +321,11 @@ func (r *Result) Encode() ([]byte, error) {
 	c.Safety.Violations = orEmpty(c.Safety.Violations)
 	c.Validity.Reasons = orEmpty(c.Validity.Reasons)
 	c.Labels = orEmpty(c.Labels)
+	if c.Sim != nil {
+		sim := *c.Sim
+		sim.Profiles = orEmpty(sim.Profiles)
+		c.Sim = &sim
+	}
 	b, err := json.MarshalIndent(&c, "", "  ")
 	if err != nil {
 		return nil, err

@@ -19,7 +19,8 @@ func Catalog() *scenario.Catalog {
 	c := &scenario.Catalog{
 		Registry: catalog.Protocols(), Attacks: adversary.All(nil),
 		Topologies:      topology.Names(),
-		DefaultTopology: "lan", DefaultCosts: "server",
+		DefaultTopology: "lan", DefaultCosts: scenario.HostProfile,
+		TopologyModel: topologyModel, ProfileHash: profileHash,
 		Topology: func(path string, data []byte) error { _, err := topology.Parse(path, data); return err },
 		Profile:  func(path string, data []byte) error { _, err := profile.Parse(path, data); return err },
 	}
@@ -27,7 +28,7 @@ func Catalog() *scenario.Catalog {
 		return check(c.Registry, s, fail)
 	}
 	for _, name := range profile.Names() {
-		if name != "none" { // which scenarios know by themselves
+		if name != scenario.CostsNone { // which scenarios know by themselves
 			c.Profiles = append(c.Profiles, name)
 		}
 	}

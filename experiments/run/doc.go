@@ -4,17 +4,21 @@
 //
 // # Time of a run
 //
-// Load is offered during warm-up, window and cool-down. Then no new operation is
-// submitted, faults without an end stay, and the run goes on until every operation
-// is answered or the liveness bound has passed. Counters of cost are differences
+// Load is offered during warm-up, window and cool-down. Then nothing new arrives,
+// faults without an end stay, and the run goes on, also for arrivals that still wait
+// for a client, until every operation is answered or the liveness bound has passed.
+// What has no end by then is counted, censored at the time-out. What Byzantine
+// clients see is not measured. Counters of cost are differences
 // between the ends of the measured window, summed over all replicas, per request
 // answered in it.
 //
 // # Decisions
 //
 //   - Client hosts are not the bottleneck under study: when costs are charged they
-//     have the profile "server", whatever the replicas have, and the utilisation of
-//     their event loop is a validity gate (thousandths of one core).
+//     have the profile "server" and 8 cores, whatever the replicas have. Only with
+//     "costs: topology" they have what the topology names for their place, as
+//     replicas do. The utilisation of their event loop is a validity gate
+//     (thousandths of one core).
 //   - The liveness bound, where the scenario gives none, is a minute of virtual time
 //     after the load ends.
 //   - view_changes counts the views above 0 that some correct replica took part in.

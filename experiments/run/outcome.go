@@ -17,20 +17,28 @@ type counters struct {
 	macs            []uint64 // per replica
 	signs, verifies uint64
 	cpu             int64
+	lanes           []int64                 // all lanes of all replicas
+	hosts           map[netsim.HostID]int64 // CPU
+	disks           map[netsim.HostID]int64 // time that syncs take
 	clients         map[protocols.NodeID]int64
 }
 
 func (x *run) count() counters {
 	st := x.sim.Stats()
-	c := counters{macs: make([]uint64, x.s.N), clients: make(map[protocols.NodeID]int64)}
+	c := counters{macs: make([]uint64, x.s.N), hosts: make(map[netsim.HostID]int64), disks: make(map[netsim.HostID]int64), clients: make(map[protocols.NodeID]int64)}
 	for i := range st.Nodes {
 		n := &st.Nodes[i]
 		for _, t := range n.Sent {
 			c.messages += t.Messages
 			c.bytes += t.Bytes
 		}
+		c.hosts[n.Host] += n.CPU
 		switch {
 		case n.ID.IsReplica():
+			c.lanes = append(c.lanes, n.LaneCPU...)
+			if p := x.costs.replica(x.place(int(n.ID))); p != nil {
+				c.disks[n.Host] += (int64(n.Fsyncs)*p.Fsync + int64(n.Records)*p.PerRecord) / 1000
+			}
 			c.macs[n.ID] = n.Ops[protocols.OpMAC] + n.Ops[protocols.OpMACVerify]
 			c.cpu += n.CPU
 			c.signs += n.Ops[protocols.OpSign]
@@ -108,14 +116,12 @@ func (x *run) outcome(from, to counters) (*result.Outcome, error) {
 	}
 	sort.SliceStable(r.Faults, func(i, j int) bool { return r.Faults[i].FromS < r.Faults[j].FromS })
 	x.cost(r, from, to)
-	if x.costs != nil && x.costs.Origin != "measured" {
-		r.Labels = append(r.Labels, "CPU costs "+x.costs.Origin)
-	}
+	r.Labels = append(r.Labels, x.costs.labels()...)
 	if s.Workload.Kind == "closed" {
 		r.Labels = append(r.Labels, "closed loop")
 	}
 	window := int64(s.Window.Measure)
-	if x.costs != nil {
+	if x.costs.charged() {
 		busiest := int64(0)
 		for id, cpu := range to.clients { //lint:allow determinism maximum, order-free
 			if id != x.collectorID() {
@@ -123,6 +129,7 @@ func (x *run) outcome(from, to counters) (*result.Outcome, error) {
 			}
 		}
 		r.Validity.GeneratorCPUPermille = int(busiest * 1000 / max(window, 1))
+		r.Validity.BottleneckPermille = int(x.bottleneck(from, to) * 1000 / max(window, 1))
 	}
 	out := &result.Outcome{Result: r, Load: l, Timeline: x.timeline}
 	stats.Judge(out, stats.DefaultGates)
@@ -132,6 +139,19 @@ func (x *run) outcome(from, to counters) (*result.Outcome, error) {
 		}
 	}
 	return out, nil
+}
+
+// bottleneck returns how long the busiest resource of a replica worked between two
+// counts: a lane, the disk, or the cores of its host on average.
+func (x *run) bottleneck(from, to counters) int64 {
+	busiest := int64(0)
+	for i := range to.lanes {
+		busiest = max(busiest, to.lanes[i]-from.lanes[i])
+	}
+	for _, h := range x.hosts {
+		busiest = max(busiest, (to.hosts[h]-from.hosts[h])/x.cores[h], to.disks[h]-from.disks[h])
+	}
+	return busiest
 }
 
 // cost fills in what a request cost in the measured window.
@@ -147,7 +167,7 @@ func (x *run) cost(r *result.Result, from, to counters) {
 	r.Cost.MACOpsBottleneckPerReq = per(bottleneck)
 	r.Cost.SignPerReq = per(to.signs - from.signs)
 	r.Cost.VerifyPerReq = per(to.verifies - from.verifies)
-	if x.costs != nil {
+	if x.costs.charged() {
 		ms := result.FixedRatio(to.cpu-from.cpu, n*int64(time.Millisecond))
 		r.Cost.CPUMSPerReq = &ms
 	}

@@ -5,16 +5,22 @@ import (
 
 	"github.com/edgebft/edgebft/netsim/observe"
 	"github.com/edgebft/edgebft/protocols"
+	"github.com/edgebft/edgebft/workloads/load"
 )
 
 // progress follows the correct replicas: what they execute, which views they enter,
-// who leads.
+// who leads. Of the collector of ledger time it knows what is unanswered.
 type progress struct {
 	executed []uint64
 	view     []uint64
 	faulty   []bool
 	primary  protocols.NodeID
 	views    map[viewKey]bool
+	// ticks holds the open operations of the collector that were invoked before
+	// until, by timestamp: their answers are due as those of any client.
+	collector protocols.NodeID
+	until     protocols.Time
+	ticks     map[uint64]bool
 }
 
 type viewKey struct {
@@ -22,12 +28,24 @@ type viewKey struct {
 	view uint64
 }
 
-func newProgress(n int) *progress {
-	return &progress{executed: make([]uint64, n), view: make([]uint64, n), faulty: make([]bool, n), views: make(map[viewKey]bool)}
+func newProgress(n int, collector protocols.NodeID, until protocols.Time) *progress {
+	return &progress{
+		executed: make([]uint64, n), view: make([]uint64, n), faulty: make([]bool, n), views: make(map[viewKey]bool),
+		collector: collector, until: until, ticks: make(map[uint64]bool),
+	}
 }
 
 // Observe implements protocols.Observer.
-func (p *progress) Observe(_ protocols.Time, node protocols.NodeID, ev *protocols.Event) {
+func (p *progress) Observe(at protocols.Time, node protocols.NodeID, ev *protocols.Event) {
+	if node == p.collector {
+		switch {
+		case ev.Kind == protocols.EventInvoked && at < p.until:
+			p.ticks[ev.Timestamp] = true
+		case ev.Kind == protocols.EventAccepted:
+			delete(p.ticks, ev.Timestamp)
+		}
+		return
+	}
 	if !node.IsReplica() || int(node) >= len(p.executed) || p.faulty[node] {
 		return
 	}
@@ -49,66 +67,51 @@ func (p *progress) Observe(_ protocols.Time, node protocols.NodeID, ev *protocol
 // Finish implements protocols.Observer.
 func (p *progress) Finish(protocols.Time) []protocols.Violation { return nil }
 
-// last stops a Load: after until, nothing new is submitted. It knows how many
-// operations are open.
-type last struct {
-	protocols.Load
+// process is the load of one process of clients. It tells the history what they
+// ask for and are told.
+type process struct {
+	load.Load
 	env     protocols.LoadEnv
-	until   protocols.Time
-	open    int
 	clients int
 	first   protocols.NodeID
 	history *observe.History // may be nil
-	ignored bool             // Byzantine: nobody waits for it
+	ignored bool             // Byzantine: nobody waits for it, and it is not measured
 }
 
 // Restarted implements protocols.Restarter.
-func (l *last) Restarted() error {
-	l.open = 0
-	if l.history != nil {
-		for i := range l.clients {
-			l.history.Restarted(l.first + protocols.NodeID(i))
+func (p *process) Restarted() error {
+	if p.history != nil {
+		for i := range p.clients {
+			p.history.Restarted(p.first + protocols.NodeID(i))
 		}
 	}
-	return l.Load.(protocols.Restarter).Restarted()
+	return p.Load.Restarted()
 }
 
-type lastEnv struct {
+type processEnv struct {
 	protocols.LoadEnv
-	l *last
+	p *process
 }
 
 // Start implements protocols.Load.
-func (l *last) Start(env protocols.LoadEnv, clients int) {
-	l.env, l.clients = env, clients
-	l.Load.Start(&lastEnv{env, l}, clients)
+func (p *process) Start(env protocols.LoadEnv, clients int) {
+	p.env, p.clients = env, clients
+	if p.history != nil {
+		env = &processEnv{env, p}
+	}
+	p.Load.Start(env, clients)
 }
 
 // Completed implements protocols.Load.
-func (l *last) Completed(client int, c protocols.Completion) {
-	l.open--
-	if l.history != nil {
-		l.history.Completed(l.env.Now(), l.first+protocols.NodeID(client), c.ID, c.Result)
+func (p *process) Completed(client int, c protocols.Completion) {
+	if p.history != nil {
+		p.history.Completed(p.env.Now(), p.first+protocols.NodeID(client), c.ID, c.Result)
 	}
-	l.Load.Completed(client, c)
+	p.Load.Completed(client, c)
 }
 
 // Invoke implements protocols.LoadEnv.
-func (e *lastEnv) Invoke(client int, id uint64, op []byte) {
-	if e.Now() < e.l.until {
-		e.l.open++
-		if e.l.history != nil {
-			e.l.history.Invoked(e.Now(), e.l.first+protocols.NodeID(client), id, op)
-		}
-		e.LoadEnv.Invoke(client, id, op)
-	}
-}
-
-// WakeAt implements protocols.LoadEnv.
-func (e *lastEnv) WakeAt(t protocols.Time) {
-	// Time-outs of what is open must still fire; arrivals that come with them are
-	// swallowed by Invoke.
-	if t < e.l.until || e.l.open > 0 {
-		e.LoadEnv.WakeAt(t)
-	}
+func (e *processEnv) Invoke(client int, id uint64, op []byte) {
+	e.p.history.Invoked(e.Now(), e.p.first+protocols.NodeID(client), id, op)
+	e.LoadEnv.Invoke(client, id, op)
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/edgebft/edgebft/experiments/scenario"
 	"github.com/edgebft/edgebft/netsim"
 	"github.com/edgebft/edgebft/netsim/observe"
-	"github.com/edgebft/edgebft/netsim/profile"
 	"github.com/edgebft/edgebft/netsim/topology"
 	"github.com/edgebft/edgebft/protocols"
 	"github.com/edgebft/edgebft/protocols/adversary"
@@ -45,14 +44,15 @@ type run struct {
 	opt      Options
 	entry    *protocols.Entry
 	top      *topology.Topology
-	costs    *profile.Profile
+	costs    *costs
 	sim      *netsim.Sim
 	load     *workloads.Workload
 	config   protocols.Config
 	lies     map[protocols.NodeID]protocols.Adversary
-	hosts    []netsim.HostID
+	hosts    []netsim.HostID // of replicas
+	cores    map[netsim.HostID]int64
 	clients  []protocols.NodeID // first client of each process
-	lasts    []*last
+	loads    []*process
 	progress *progress
 	checker  *observe.Checker
 	history  *observe.History
@@ -70,7 +70,8 @@ func Sim(ctx context.Context, c *scenario.Catalog, s *scenario.Scenario, opt Opt
 	if !s.Resolved() {
 		return nil, fmt.Errorf("run: the scenario is not resolved")
 	}
-	x := &run{s: s, opt: opt, lies: make(map[protocols.NodeID]protocols.Adversary), progress: newProgress(s.N), executed: make([]uint64, s.N)}
+	x := &run{s: s, opt: opt, lies: make(map[protocols.NodeID]protocols.Adversary), executed: make([]uint64, s.N), cores: make(map[netsim.HostID]int64)}
+	x.progress = newProgress(s.N, x.collectorID(), protocols.Time(s.Window.Total()))
 	if err := x.build(c); err != nil {
 		return nil, err
 	}
@@ -84,6 +85,7 @@ func Sim(ctx context.Context, c *scenario.Catalog, s *scenario.Scenario, opt Opt
 	out.Result.Sim = &result.Sim{
 		VirtualS: result.Seconds(st.Now), WallS: result.Seconds(wall), Events: int64(st.Events),
 		EventsPerS: result.FixedRatio(int64(st.Events)*result.Second, max(int64(wall), 1)), TraceHash: st.TraceHash,
+		Mode: st.Mode, Streams: st.Streams, TopologyHash: x.top.Hash, Profiles: x.costs.profiles(),
 	}
 	if opt.Inspect != nil {
 		opt.Inspect(x.sim)
@@ -97,10 +99,10 @@ func (x *run) build(c *scenario.Catalog) error {
 	if x.entry, err = c.Registry.Lookup(s.Protocol); err != nil {
 		return err
 	}
-	if x.top, err = loadTopology(s); err != nil {
+	if x.top, err = loadTopology(s.Topology, s.TopologyFile); err != nil {
 		return err
 	}
-	if x.costs, err = loadProfile(s); err != nil {
+	if x.costs, err = newCosts(s, x.top); err != nil {
 		return err
 	}
 	app, err := workloads.Lookup(s.Workload.App)
@@ -119,7 +121,7 @@ func (x *run) build(c *scenario.Catalog) error {
 		return err
 	}
 	cfg := netsim.Config{
-		Seed: uint64(s.Seed), Cluster: cluster, Table: table, Topology: x.top, Profile: x.costs,
+		Seed: uint64(s.Seed), Cluster: cluster, Table: table, Topology: x.top,
 		Mode: x.opt.Mode, Streams: x.opt.Streams,
 		Wire: s.Wire, RealCrypto: s.Crypto == "real",
 		Datagram: netsim.Impairments{DuplicatePPM: int64(s.Duplicate), ReorderPPM: int64(s.Reorder), Window: HoldBack},
@@ -168,23 +170,6 @@ func (x *run) build(c *scenario.Catalog) error {
 		return err
 	}
 	return x.processes(counts)
-}
-
-func loadTopology(s *scenario.Scenario) (*topology.Topology, error) {
-	if s.TopologyFile != nil {
-		return topology.Parse(s.TopologyFile.Path, s.TopologyFile.Data)
-	}
-	return topology.Load(s.Topology)
-}
-
-func loadProfile(s *scenario.Scenario) (*profile.Profile, error) {
-	switch {
-	case s.CostsFile != nil:
-		return profile.Parse(s.CostsFile.Path, s.CostsFile.Data)
-	case s.Costs == "none":
-		return nil, nil
-	}
-	return profile.Load(s.Costs)
 }
 
 // faults translates the fault plan. The agents of a replica share its fate.
@@ -319,6 +304,11 @@ func (x *run) hostmate(i int) int {
 	return i
 }
 
+// place is where a replica's host stands.
+func (x *run) place(replica int) int {
+	return x.top.Replicas[x.hostmate(replica)%len(x.top.Replicas)]
+}
+
 func (x *run) replicas() error {
 	s := x.s
 	x.hosts = make([]netsim.HostID, s.N)
@@ -326,11 +316,17 @@ func (x *run) replicas() error {
 		if first := x.hostmate(i); first < i {
 			x.hosts[i] = x.hosts[first]
 		} else {
-			h, err := x.sim.AddHost(netsim.HostSpec{Name: fmt.Sprintf("replica-%d", i), Place: x.top.Replicas[i%len(x.top.Replicas)], Cores: s.Cores})
+			place := x.place(i)
+			p := x.costs.replica(place)
+			h, err := x.sim.AddHost(netsim.HostSpec{Name: fmt.Sprintf("replica-%d", i), Place: place, Cores: s.Cores, Profile: p})
 			if err != nil {
 				return err
 			}
-			x.hosts[i] = h
+			x.hosts[i], x.cores[h] = h, int64(s.Cores)
+			if s.Cores == 0 && p != nil {
+				x.cores[h] = int64(p.Cores)
+			}
+			x.cores[h] = max(x.cores[h], 1)
 		}
 		c := x.config
 		c.Self = protocols.NodeID(i)
@@ -360,17 +356,10 @@ func (x *run) newClient(id protocols.NodeID) protocols.Client {
 // own, without a load that anybody waits for.
 func (x *run) processes(counts []int) error {
 	s := x.s
-	var costs *profile.Profile
-	if x.costs != nil {
-		var err error
-		if costs, err = profile.Load("server"); err != nil {
-			return err
-		}
-	}
-	until := protocols.Time(s.Window.Total())
 	id := protocols.FirstClient
 	for i, count := range counts {
-		spec := netsim.HostSpec{Name: fmt.Sprintf("clients-%d", i), Place: x.top.Clients[i%len(x.top.Clients)], Cores: clientCores, Profile: costs}
+		place := x.top.Clients[i%len(x.top.Clients)]
+		spec := netsim.HostSpec{Name: fmt.Sprintf("clients-%d", i), Place: place, Cores: x.costs.clientCores, Profile: x.costs.client(place)}
 		host := x.hosts[0]
 		if s.Placement != "shared" {
 			var err error
@@ -379,8 +368,8 @@ func (x *run) processes(counts []int) error {
 			}
 		}
 		first := id
-		l := &last{Load: x.load.Loads[i], until: until, first: first, history: x.history}
-		x.lasts = append(x.lasts, l)
+		l := &process{Load: x.load.Loads[i], first: first, history: x.history}
+		x.loads = append(x.loads, l)
 		liar := x.lies[first] // then it is alone
 		if liar != nil {
 			l.ignored = true
@@ -389,8 +378,10 @@ func (x *run) processes(counts []int) error {
 		if err := x.sim.AddClients(netsim.ClientsSpec{
 			Host: host, First: first, Count: count, New: x.newClient, Load: l, Outstanding: x.load.Outstanding, Adversary: liar,
 			Record: func(sample protocols.Sample) {
-				x.recorder.Add(sample)
-				x.requests.add(&sample)
+				if !l.ignored {
+					x.recorder.Add(sample)
+					x.requests.add(&sample)
+				}
 			},
 		}); err != nil {
 			return err
@@ -484,6 +475,9 @@ func (x *run) play(ctx context.Context) (*result.Outcome, error) {
 	if x.sim.Now()%protocols.Time(time.Second) != 0 {
 		x.tick()
 	}
+	for _, l := range x.loads {
+		l.Close(x.sim.Now())
+	}
 	return x.outcome(from, to)
 }
 
@@ -496,12 +490,14 @@ func (x *run) calm() protocols.Time {
 	return t
 }
 
-// open counts the operations of correct clients that wait for a result.
+// open counts what correct clients wait for: operations without a result, arrivals
+// without a client, and the last ticks of ledger time.
 func (x *run) open() int {
-	n := 0
-	for _, l := range x.lasts {
+	n := len(x.progress.ticks)
+	for _, l := range x.loads {
 		if !l.ignored {
-			n += l.open
+			st := l.Stats()
+			n += st.Open + st.Waiting
 		}
 	}
 	return n

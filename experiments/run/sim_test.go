@@ -101,3 +101,91 @@ func TestHostsAndNetworkCards(t *testing.T) {
 	}
 	require.Len(t, hashes, 6, "each of them matters; placement: shared puts the clients there, too")
 }
+
+// An open loop that offers ten times what its clients can submit: everything that was
+// intended is counted, served late or censored.
+func TestOverloadIsCounted(t *testing.T) {
+	out := simulate(t, `
+protocol: pbft
+clients: 1
+duration: 1s
+topology: lan-10ms
+workload: {kind: open, arrivals: constant, rate: 200/s, timeout: 2s}
+`, Options{})
+	r, l := out.Result, out.Load
+	require.Equal(t, int64(200), l.Offered)
+	require.Equal(t, "200", r.OfferedTPS.String())
+	require.True(t, r.Steady.Saturated)
+	require.Greater(t, l.Backlog[2], l.Backlog[1])
+	require.Equal(t, l.Offered, r.LatencyMS.Count)
+	require.Positive(t, r.TimedOut)
+	require.Equal(t, result.Millis(2e9), r.LatencyMS.Max)
+	state, _ := r.Judge()
+	require.Equal(t, result.Invalid, state, "one client is not the system's fault")
+}
+
+// The collector of ledger time is a client, too: a run does not end while a tick
+// that was invoked in time is under way.
+func TestRunWaitsForTheLastTick(t *testing.T) {
+	for _, seed := range []string{"1", "2", "3", "4", "5", "6"} {
+		out := simulate(t, "{protocol: pbft, seed: "+seed+", duration: 2s, topology: ec2, workload: {app: market, kind: open, rate: 1/s}}", Options{})
+		require.Equal(t, result.Pass, out.Result.Safety.Liveness, "seed %s: %v", seed, out.Result.Safety.Violations)
+	}
+}
+
+// A topology that names profiles for its places gives them to the hosts there, unless
+// the scenario names costs.
+func TestHostsHaveTheProfilesOfTheirPlaces(t *testing.T) {
+	const text = "{protocol: pbft, n: 5, f: 1, duration: 500ms, topology: t7-heterogeneous, transport: tcp, clients: 4"
+	names := func(r *result.Result) (list []string) {
+		for _, p := range r.Sim.Profiles {
+			require.Len(t, p.Hash, 16)
+			if p.ClientsOnly {
+				p.Name += " of clients"
+			}
+			list = append(list, p.Name)
+		}
+		return list
+	}
+	own := simulate(t, text+"}", Options{}).Result
+	require.Equal(t, "topology", own.Costs)
+	require.Equal(t, []string{"pi5", "pi4"}, names(own))
+	require.Contains(t, own.Labels, "CPU costs of pi4 emulated")
+	require.Len(t, own.Sim.TopologyHash, 16)
+	require.Equal(t, "exact", own.Sim.Mode)
+
+	server := simulate(t, text+", costs: server}", Options{}).Result
+	require.Equal(t, []string{"server"}, names(server))
+	require.Greater(t, own.Cost.CPUMSPerReq.Float(), 2.5*server.Cost.CPUMSPerReq.Float())
+	require.Contains(t, server.Labels, "CPU costs of server measured, but step, ops.apply, ops.snapshot assumed")
+
+	pi := simulate(t, text+", costs: pi5}", Options{}).Result
+	require.Equal(t, []string{"pi5", "server of clients"}, names(pi))
+	require.Greater(t, own.Cost.CPUMSPerReq.Float(), pi.Cost.CPUMSPerReq.Float(), "one replica is a Pi 4")
+
+	none := simulate(t, text+", costs: none}", Options{}).Result
+	require.Empty(t, none.Sim.Profiles)
+	require.Contains(t, none.Labels, "network-only model")
+	require.Equal(t, -1, none.Validity.BottleneckPermille)
+}
+
+// A resource that is always busy makes a run saturated, not invalid, however short the
+// window is and however many cores the host has; cores that share a little work do not.
+func TestSaturationIsTheSystemsFault(t *testing.T) {
+	const text = "{protocol: pbft, duration: 100ms, workload: {kind: open, timeout: 1s, rate: "
+	for name, c := range map[string]struct {
+		text  string
+		bound bool
+	}{
+		"lane":        {text + "60k/s}, clients: 2048, cores: 8, costs: pi4, options: {batch_max: 1, log: false}}", true},
+		"disk":        {text + "60k/s}, clients: 2048, costs: pi5}", true},
+		"cores":       {text + "60k/s}, clients: 2048, cores: 1, costs: pi4, options: {batch_max: 1, log: false}}", true},
+		"few clients": {text + "20k/s}, clients: 2, cores: 8, costs: pi4, options: {log: false}}", false},
+	} {
+		r := simulate(t, c.text, Options{}).Result
+		require.Equal(t, c.bound, r.Validity.BottleneckPermille >= 900, "%s: %d", name, r.Validity.BottleneckPermille)
+		require.Greater(t, int64(r.Validity.GeneratorLagP99MS), int64(1e6), name)
+		require.True(t, r.Steady.Saturated, name)
+		require.Equal(t, c.bound, r.Validity.Valid, "%s: %v", name, r.Validity.Reasons)
+	}
+}

@@ -14,18 +14,15 @@ func (s *Scenario) Resolved() bool { return s.resolved }
 
 // Canonical returns the canonical JSON of a resolved scenario: sorted keys,
 // integers in base units (ns, bytes, millionths of a request per second, parts
-// per million), no floats. Files appear by the hash of their content.
+// per million), no floats. Files appear by the hash of their content; embedded
+// topologies and profiles by name and hash, so that a change of their content is
+// another cell.
 func (s *Scenario) Canonical() ([]byte, error) {
 	if !s.resolved {
 		return nil, errors.New("scenario: it must be resolved before it has a canonical form")
 	}
 	c := *s
-	if s.TopologyFile != nil {
-		c.Topology = "sha256:" + s.TopologyFile.SHA256
-	}
-	if s.CostsFile != nil {
-		c.Costs = "sha256:" + s.CostsFile.SHA256
-	}
+	c.Topology, c.Costs = s.identity()
 	return strict.Canonical(c)
 }
 

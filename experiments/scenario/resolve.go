@@ -51,8 +51,13 @@ type Catalog struct {
 	// be nil.
 	Check func(s *Scenario, fail func(path, format string, args ...any) error) error
 	// DefaultTopology and DefaultCosts are used where the scenario names none;
-	// empty means lan and none.
+	// empty means lan and none. Costs that the topology names come before
+	// DefaultCosts.
 	DefaultTopology, DefaultCosts string
+	// TopologyModel and ProfileHash look into a topology or profile, embedded or
+	// from a file (nil for embedded). Nil functions know nothing of contents.
+	TopologyModel func(name string, file *File) (TopologyModel, error)
+	ProfileHash   func(name string, file *File) (string, error)
 }
 
 // Attacks returns the attacks that apply to a protocol: its own, then the
@@ -397,17 +402,10 @@ func (s *Scenario) resolveNetwork(c *Catalog) error {
 	if s.Topology == "" {
 		s.Topology = orElse(c.DefaultTopology, "lan")
 	}
-	if s.Costs == "" {
-		s.Costs = orElse(c.DefaultCosts, "none")
-	}
 	if s.TopologyFile, err = s.resolveName(c, "topology", s.Topology, c.Topologies, c.Topology); err != nil {
 		return err
 	}
-	profiles := c.Profiles
-	if profiles != nil {
-		profiles = append([]string{"none"}, profiles...)
-	}
-	if s.CostsFile, err = s.resolveName(c, "costs", s.Costs, profiles, c.Profile); err != nil {
+	if err := s.resolveModels(c); err != nil {
 		return err
 	}
 	for _, l := range []struct {

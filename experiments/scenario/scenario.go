@@ -49,7 +49,7 @@ type Scenario struct {
 
 	NIC NIC `key:"nic" later:"1" doc:"how network cards treat messages of several packets"`
 
-	Costs  string `key:"costs" doc:"name or file of a CPU cost profile; none for a network-only model"`
+	Costs  string `key:"costs" doc:"name or file of the CPU cost profile of replicas; topology for the profiles that the topology names for its places, which is the default if it names any; none for a network-only model"`
 	Cores  int    `key:"cores" min:"0" max:"1024" doc:"cores per replica host; 0 takes the profile's"`
 	Crypto string `key:"crypto" enum:"modelled,real" doc:"modelled or real cryptography; the trace is the same"`
 	Wire   bool   `key:"wire" doc:"encode and decode every message in the simulator too"`
@@ -70,6 +70,7 @@ type Scenario struct {
 
 	doc      *strict.Document
 	resolved bool
+	model    model
 }
 
 // NIC says how the cards of the hosts treat messages of several packets.

@@ -3,6 +3,7 @@ package scenario
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -390,4 +391,70 @@ func TestDefaultsOfTheWorkload(t *testing.T) {
 		require.EqualValues(t, x.zipf, s.Workload.Zipf, x.text)
 		require.Equal(t, x.warmup, s.Window.Warmup.Std(), x.text)
 	}
+}
+
+func TestContentOfModelsIsPartOfTheCell(t *testing.T) {
+	hashes := map[string]string{"lan": "l1", "metro": "m1", "server": "s1", "pi4": "p1", "x.yaml": "x1"}
+	profiles := map[string][]string{"metro": {"pi4", "", "server"}}
+	c := testCatalog()
+	c.Profiles = []string{"pi4", "server"}
+	c.DefaultCosts = "server"
+	c.TopologyModel = func(name string, _ *File) (TopologyModel, error) {
+		return TopologyModel{Hash: hashes[name], Profiles: profiles[name]}, nil
+	}
+	c.ProfileHash = func(name string, f *File) (string, error) {
+		require.Equal(t, strings.HasSuffix(name, ".yaml"), f != nil)
+		if hashes[name] == "" {
+			return "", fmt.Errorf("no profile %s", name)
+		}
+		return hashes[name], nil
+	}
+	file := filepath.Join(t.TempDir(), "x.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("x: 1"), 0o644))
+	hashes[file] = "x1"
+	resolved := func(text string) (*Scenario, error) {
+		s, err := Parse("s.yaml", []byte("{protocol: pbft, "+text+"}"))
+		require.NoError(t, err)
+		return s, s.Resolve(c)
+	}
+	for _, x := range []struct{ text, costs, canonical string }{
+		{"seed: 1", "server", `"costs":"server@server:s1"`},
+		{"seed: 1", "server", `"topology":"lan@l1"`},
+		{"costs: pi4", "pi4", `"costs":"pi4@pi4:p1,server:s1"`},
+		{"costs: none", "none", `"costs":"none"`},
+		{"topology: metro", "topology", `"costs":"topology@pi4:p1,server:s1"`},
+		{"topology: metro, costs: pi4", "pi4", `"costs":"pi4@pi4:p1,server:s1"`},
+		{"costs: " + file, file, `@file:x1,server:s1"`},
+	} {
+		s, err := resolved(x.text)
+		require.NoError(t, err, x.text)
+		require.Equal(t, x.costs, s.Costs, x.text)
+		b, err := s.Canonical()
+		require.NoError(t, err)
+		require.Contains(t, string(b), x.canonical, x.text)
+	}
+	// A new version of the profile is another cell wherever some host has it.
+	ids := func() (list []string) {
+		for _, text := range []string{"seed: 1", "costs: pi4", "topology: metro", "costs: none"} {
+			s, err := resolved(text)
+			require.NoError(t, err)
+			list = append(list, s.ID())
+		}
+		return list
+	}
+	before := ids()
+	hashes["pi4"] = "p2"
+	after := ids()
+	require.Equal(t, before[0], after[0])
+	require.NotEqual(t, before[1], after[1])
+	require.NotEqual(t, before[2], after[2])
+	require.Equal(t, before[3], after[3])
+	hashes["lan"] = "l2"
+	require.NotEqual(t, after[3], ids()[3])
+
+	_, err := resolved("costs: topology")
+	require.ErrorContains(t, err, "topology lan names no CPU profiles; give one of pi4, server")
+	profiles["metro"] = []string{"pi5"}
+	_, err = resolved("topology: metro")
+	require.ErrorContains(t, err, `metro gives its hosts the unknown CPU profile "pi5"`)
 }

@@ -21,7 +21,7 @@
 //     a hundredth of what was offered and by at least ten requests, or when more
 //     than a hundredth of the requests failed or timed out.
 //   - In the simulator the generator is late only because all clients wait. That is
-//     excused, and the run called saturated instead of invalid, only where a replica
-//     kept a core busy for nine tenths of the run. Otherwise there were simply too
+//     excused, and the run called saturated instead of invalid, only where a lane, all
+//     cores or the disk of a replica worked for nine tenths of the window. Otherwise there were simply too
 //     few clients, and the limit that was measured is theirs.
 package stats

@@ -78,18 +78,9 @@ func Judge(out *result.Outcome, g Gates) {
 	}
 }
 
-// systemBound says whether some replica kept a core busy for nine tenths of the
-// run: then clients that are all waiting are the fault of the system under test.
+// systemBound says whether the busiest lane, host or disk of a replica worked for
+// nine tenths of the window: then clients that are all waiting are the fault of the system
+// under test.
 func systemBound(out *result.Outcome) bool {
-	busy, seconds := map[int]int64{}, map[int]int64{}
-	for _, row := range out.Timeline {
-		busy[row.Replica] += row.CPU
-		seconds[row.Replica]++
-	}
-	for i, b := range busy {
-		if b*10 >= seconds[i]*result.Second*9 {
-			return true
-		}
-	}
-	return false
+	return out.Result.Validity.BottleneckPermille >= 900
 }

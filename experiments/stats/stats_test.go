@@ -118,11 +118,11 @@ func TestJudge(t *testing.T) {
 		{"clocks", func(o *result.Outcome) { o.Result.Validity.OneWay, o.Result.Validity.ClockOffsetMS = true, 11e6 }, true, false, "clocks are up to 11 ms apart"},
 		{"late because the simulated system is saturated", func(o *result.Outcome) {
 			o.Result.Mode, o.Load.Backlog, o.Result.Validity.GeneratorLagP99MS = "sim", [3]int64{5, 100, 200}, 5e6
-			o.Timeline = []result.ReplicaRow{{Replica: 1, CPU: 95e7}, {Replica: 1, CPU: 92e7}}
+			o.Result.Validity.BottleneckPermille = 900
 		}, true, true, ""},
 		{"late because there are too few simulated clients", func(o *result.Outcome) {
 			o.Result.Mode, o.Load.Backlog, o.Result.Validity.GeneratorLagP99MS = "sim", [3]int64{5, 100, 200}, 5e6
-			o.Timeline = []result.ReplicaRow{{Replica: 1, CPU: 20e7}, {Replica: 1, CPU: 92e7}}
+			o.Result.Validity.BottleneckPermille = 899
 		}, true, true, "use more clients"},
 		{"the simulated clients are the bottleneck", func(o *result.Outcome) {
 			o.Result.Mode, o.Load.Backlog, o.Result.Validity.GeneratorCPUPermille = "sim", [3]int64{5, 100, 200}, 900
