@@ -124,10 +124,44 @@ func Build(d *Data, f suite.Figure) (*Figure, error) {
 
 // RenderAll draws the figures of the suite, or DefaultFigures if it names none.
 func RenderAll(d *Data, style Style, formats ...string) ([]*Rendered, error) {
-	list := DefaultFigures()
-	if d.Suite != nil && len(d.Suite.Figures) > 0 {
-		list = d.Suite.Figures
+	return render(d, "", style, formats...)
+}
+
+// RenderOne draws one of the figures that RenderAll draws, in the same way. The error
+// names the figures that there are.
+func RenderOne(d *Data, name string, style Style, formats ...string) (*Rendered, error) {
+	all, err := render(d, name, style, formats...)
+	if err != nil {
+		return nil, err
 	}
+	for _, r := range all {
+		if r != nil {
+			return r, nil
+		}
+	}
+	return nil, fmt.Errorf("the suite has no figure %q; it has: %s", name, strings.Join(Names(d.Suite), ", "))
+}
+
+// Names returns the names of the figures that RenderAll draws.
+func Names(s *suite.Suite) []string {
+	var names []string
+	for _, f := range figuresOf(s) {
+		names = append(names, orElse(f.Name, f.Kind))
+	}
+	return names
+}
+
+func figuresOf(s *suite.Suite) []suite.Figure {
+	if s != nil && len(s.Figures) > 0 {
+		return s.Figures
+	}
+	return DefaultFigures()
+}
+
+// render builds all figures, so that the looks of names do not depend on which are
+// drawn, and draws all or only one.
+func render(d *Data, only string, style Style, formats ...string) ([]*Rendered, error) {
+	list := figuresOf(d.Suite)
 	figures, out := make([]*Figure, len(list)), make([]*Rendered, len(list))
 	if err := each(len(list), func(i int) (err error) {
 		figures[i], err = Build(d, list[i])
@@ -137,21 +171,28 @@ func RenderAll(d *Data, style Style, formats ...string) ([]*Rendered, error) {
 	}
 	palettes := make([]*Palette, len(list))
 	for i, f := range list {
-		by := orElse(f.By, "protocol")
-		if f.Kind == "bars" {
-			by = "protocol" // the bars of a category are protocols
-		}
-		palettes[i] = d.Palette(by)
+		palettes[i] = d.Palette(seriesAxis(f))
 		palettes[i].include(figures[i])
 	}
 	// From here on the palettes are only read.
 	if err := each(len(list), func(i int) (err error) {
+		if only != "" && figures[i].Name != only {
+			return nil
+		}
 		out[i], err = Render(figures[i], style, palettes[i], formats...)
 		return err
 	}); err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// seriesAxis is the axis whose values are the series of a figure.
+func seriesAxis(f suite.Figure) string {
+	if f.Kind == "bars" {
+		return "protocol" // By makes the categories
+	}
+	return orElse(f.By, "protocol")
 }
 
 // each calls do for 0 to n-1 on all cores.
@@ -243,11 +284,12 @@ func (s *set) add(v string) {
 	}
 }
 
-// seriesOf divides the groups into series by the axis By. Where two groups of a
+// seriesOf divides the groups into series by the axis seriesAxis. Where two groups of a
 // series would share a place on the horizontal axis, the coordinates in which
 // they differ become part of the name, so that no point hides another.
 func (b *builder) seriesOf(place func(*stats.Group) string, along ...string) (names []string, series map[string][]*stats.Group) {
-	skip := map[string]bool{b.f.By: true, "seed": true}
+	by := seriesAxis(b.f)
+	skip := map[string]bool{by: true, "seed": true}
 	for _, a := range along {
 		skip[a] = true
 	}
@@ -258,7 +300,7 @@ func (b *builder) seriesOf(place func(*stats.Group) string, along ...string) (na
 		taken := map[string]*stats.Group{}
 		var clash [2]*stats.Group
 		for _, g := range b.groups {
-			name := seriesValue(g, b.f.By)
+			name := seriesValue(g, by)
 			for _, e := range extra {
 				name += " " + seriesValue(g, e)
 			}
@@ -388,17 +430,15 @@ func (b *builder) peak() ([]Panel, error) {
 	names, series := b.seriesOf(func(g *stats.Group) string {
 		return g.Value("n") + "\x00" + g.Value("workload.rate") + "\x00" + g.Value("clients")
 	}, "workload.rate", "clients", "n", "f")
-	reached := false
-	for _, g := range b.groups {
-		v := stats.Summarise(g.Values(m))
-		reached = reached || g.Saturated() || v.N > 0 && v.Median > float64(capAt)/1e6 || g.Scenario.Workload.Kind == "closed"
-	}
+	points := 0
+	var open []string // series with the places where nothing was worse than the peak
 	for _, name := range names {
 		byN := map[int][]*stats.Group{}
 		for _, g := range series[name] {
 			byN[g.Scenario.N] = append(byN[g.Scenario.N], g)
 		}
 		s := Series{Name: name, Line: true, Markers: true}
+		var at []string
 		for _, n := range sortedKeys(byN) {
 			peaks := stats.PeakBySeed(byN[n], m, float64(capAt)/1e6)
 			var values []float64
@@ -413,14 +453,53 @@ func (b *builder) peak() ([]Panel, error) {
 			}
 			pt.X, pt.XLo, pt.XHi = float64(n), float64(n), float64(n)
 			s.Points = append(s.Points, pt)
+			if points++; !peakReached(byN[n], m, float64(capAt)/1e6) {
+				at = append(at, strconv.Itoa(n))
+			}
 		}
 		p.Series = append(p.Series, s)
+		if len(at) > 0 {
+			open = append(open, fmt.Sprintf("%s at n = %s", name, strings.Join(at, ", ")))
+			points -= len(at)
+		}
 	}
 	b.notes = append(b.notes, fmt.Sprintf("Peak is the highest throughput among the loads that were run whose %s stays at or below %s without saturation.", strings.ToLower(m.Label), capAt))
-	if !reached && len(b.groups) > 0 {
+	switch {
+	case len(open) == 0:
+	case points == 0:
 		b.notes = append(b.notes, "No load that was run is too high: these are lower bounds of the peak.")
+	default:
+		b.notes = append(b.notes, fmt.Sprintf("No load that was run is too high for these, which are lower bounds of the peak: %s.", strings.Join(open, "; ")))
 	}
 	return []Panel{p}, nil
+}
+
+// peakReached says whether some load was too high: saturated, above the cap, or, for
+// the heaviest, with less than a hundredth more throughput than a lower one. Otherwise
+// the peak lies beyond what was run, also in a closed loop, whose throughput is clients
+// over latency.
+func peakReached(groups []*stats.Group, m stats.Metric, capMS float64) bool {
+	tput, err := stats.FindMetric("throughput")
+	if err != nil {
+		return false
+	}
+	var most, last, others float64 // the heaviest load, its throughput, the best of the others
+	for _, g := range groups {
+		if v := stats.Summarise(g.Values(m)); g.Saturated() || v.N > 0 && v.Median > capMS {
+			return true
+		}
+		load := float64(g.Scenario.Workload.Rate)
+		if g.Scenario.Workload.Kind == "closed" {
+			load = float64(g.Scenario.Clients) * float64(max(g.Scenario.Workload.Outstanding, 1))
+		}
+		t := stats.Summarise(g.Values(tput)).Median
+		if load > most {
+			most, last, others = load, t, math.Max(others, last)
+		} else {
+			others = math.Max(others, t)
+		}
+	}
+	return last <= 1.01*others
 }
 
 func shortMetric(name string) string {
@@ -529,18 +608,23 @@ func (b *builder) bars() ([]Panel, error) {
 		return nil, err
 	}
 	var categories []string
-	byProtocol := newSet()
 	cell := map[string]map[string]*stats.Group{}
+	category := func(g *stats.Group) string { return seriesValue(g, b.f.By) }
 	for _, g := range b.groups {
-		c := seriesValue(g, b.f.By)
-		if cell[c] == nil {
+		if c := category(g); cell[c] == nil {
 			cell[c] = map[string]*stats.Group{}
 			categories = append(categories, c)
 		}
-		s := g.Scenario.Protocol
-		byProtocol.add(s)
-		if cell[c][s] == nil {
-			cell[c][s] = g
+	}
+	names, series := b.seriesOf(category, b.f.By)
+	for _, name := range names {
+		for _, g := range series[name] {
+			c := category(g)
+			if o := cell[c][name]; o != nil {
+				b.notes = append(b.notes, fmt.Sprintf("%s in %s: one of several configurations is shown.", name, c))
+				continue
+			}
+			cell[c][name] = g
 		}
 	}
 	// The order of the file, not that of the index: the first value is the baseline.
@@ -560,12 +644,12 @@ func (b *builder) bars() ([]Panel, error) {
 	if len(categories) > 0 {
 		p.Y.Label = m.Label + " relative to " + categories[0]
 	}
-	for _, proto := range byProtocol.list {
-		s := Series{Name: proto}
+	for _, name := range names {
+		s := Series{Name: name}
 		if len(categories) > 0 {
-			base := cell[categories[0]][proto]
+			base := cell[categories[0]][name]
 			for i, c := range categories {
-				g := cell[c][proto]
+				g := cell[c][name]
 				if g == nil || base == nil {
 					continue
 				}

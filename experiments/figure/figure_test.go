@@ -333,8 +333,11 @@ figures:
   - {kind: bars, name: nothing, by: variant, where: {run: none}}
 `
 
-var recorded = sync.OnceValues(func() ([]*store.Record, error) {
-	s, err := suite.Parse("s.yaml", []byte(suiteText), "")
+var recorded = sync.OnceValues(func() ([]*store.Record, error) { return record("s", suiteText) })
+
+// record runs a suite and returns what was recorded.
+func record(name, text string) ([]*store.Record, error) {
+	s, err := suite.Parse("s.yaml", []byte(text), "")
 	if err != nil {
 		return nil, err
 	}
@@ -342,7 +345,7 @@ var recorded = sync.OnceValues(func() ([]*store.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := store.Open(filepath.Join(dir, "s"))
+	st, err := store.Open(filepath.Join(dir, name))
 	if err != nil {
 		return nil, err
 	}
@@ -363,7 +366,7 @@ var recorded = sync.OnceValues(func() ([]*store.Record, error) {
 		}
 	}
 	return st.Records()
-})
+}
 
 var dir string
 
@@ -381,9 +384,14 @@ func TestMain(m *testing.M) {
 
 func data(t *testing.T) *Data {
 	t.Helper()
-	s, err := suite.Parse("s.yaml", []byte(suiteText), "")
-	require.NoError(t, err)
 	records, err := recorded()
+	require.NoError(t, err)
+	return dataOf(t, suiteText, records)
+}
+
+func dataOf(t *testing.T, text string, records []*store.Record) *Data {
+	t.Helper()
+	s, err := suite.Parse("s.yaml", []byte(text), "")
 	require.NoError(t, err)
 	groups, err := stats.Groups(records)
 	require.NoError(t, err)
@@ -458,6 +466,62 @@ func TestSeriesThatWouldHideEachOtherAreSplit(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, fig.Panels[0].Series, 10)
 	require.Equal(t, "alpha rate = 200/s", fig.Panels[0].Series[0].Name)
+}
+
+// A closed loop measures clients over latency: as long as more clients bring more,
+// that is no peak, and the caption says so for each point.
+func TestAPeakThatWasNotReachedIsALowerBound(t *testing.T) {
+	for _, x := range []struct{ name, load, want string }{
+		{"few", "clients: [1, 2]", "No load that was run is too high: these are lower bounds of the peak."},
+		{"many", "clients: [8, 12, 16]", "for these, which are lower bounds of the peak: alpha at n = 4."},
+		{"open", "workload: [{kind: open, rate: 400/s, timeout: 1s}, {kind: open, rate: 1500/s, timeout: 1s}]", "lower bounds of the peak: alpha at n = 4, 7."},
+		{"enough", "workload: [{kind: open, rate: 400/s, timeout: 1s}, {kind: open, rate: 6k/s, timeout: 1s}]", ""},
+	} {
+		text := "{suite: p, base: {protocol: alpha, workload: {kind: closed, timeout: 1s}, window: {warmup: 100ms, measure: 500ms}}, matrix: {f: [1, 2, 4], " + x.load + "}, figures: [{kind: peak-n, cap: 900ms}]}"
+		records, err := record(x.name, text)
+		require.NoError(t, err)
+		d := dataOf(t, text, records)
+		fig, err := Build(d, d.Suite.Figures[0])
+		require.NoError(t, err)
+		if x.want == "" {
+			require.NotContains(t, fig.Caption, "lower bounds", x.name)
+			continue
+		}
+		require.Contains(t, fig.Caption, x.want, x.name)
+	}
+}
+
+func TestBarsOfFurtherAxesAreSeries(t *testing.T) {
+	const text = "{suite: b, base: {protocol: alpha, workload: {kind: open, timeout: 1s}, window: {warmup: 100ms, measure: 200ms}}, matrix: {variant: {calm: {}, big: {f: 4}}, workload.rate: [100/s, 300/s]}, figures: [{kind: tput-latency, by: variant}, {kind: bars, by: variant, y: latency_p50}]}"
+	records, err := record("bars", text)
+	require.NoError(t, err)
+	d := dataOf(t, text, records)
+	fig, err := Build(d, d.Suite.Figures[1])
+	require.NoError(t, err)
+	p := fig.Panels[0]
+	require.Equal(t, []string{"calm", "big"}, p.Categories)
+	require.Len(t, p.Series, 2)
+	require.Equal(t, "alpha rate = 100/s", p.Series[0].Name)
+	require.Equal(t, "alpha rate = 300/s", p.Series[1].Name)
+	require.Len(t, p.Series[1].Points, 2)
+}
+
+// One figure looks as it does among all of them.
+func TestOneFigureLooksTheSame(t *testing.T) {
+	style, err := FindStyle("")
+	require.NoError(t, err)
+	all, err := RenderAll(data(t), style, "svg")
+	require.NoError(t, err)
+	for i, name := range Names(data(t).Suite) {
+		if name != "bars" && name != "by-n" {
+			continue
+		}
+		one, err := RenderOne(data(t), name, style, "svg")
+		require.NoError(t, err)
+		require.Equal(t, string(all[i].Files["svg"]), string(one.Files["svg"]), name)
+	}
+	_, err = RenderOne(data(t), "pie", style, "svg")
+	require.ErrorContains(t, err, `the suite has no figure "pie"; it has: tput-latency, by-n,`)
 }
 
 func BenchmarkRender(b *testing.B) {

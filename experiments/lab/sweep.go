@@ -507,20 +507,23 @@ func (x *opened) groups() ([]*store.Record, []*stats.Group, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	mine, err := sweep.Members(x.cells, x.store)
+	if err != nil {
+		return nil, nil, err
+	}
 	// A later version of the program may expand the suite to other cells; the results
-	// are those of the cells that were run.
-	mine := make(map[string]bool, len(x.cells))
+	// are those of the cells that were run. It cannot tell then which of them are the
+	// probes of a search.
 	for _, id := range x.ids {
 		mine[id] = true
 	}
-	search := false
+	other := false
 	for _, c := range x.cells {
-		mine[c.ID] = true
-		search = search || c.Auto != nil
+		other = other || c.Auto != nil && x.ids != nil && !slices.Contains(x.ids, c.ID)
 	}
 	var records []*store.Record
 	for _, r := range all {
-		if search || mine[r.Manifest.Cell] {
+		if other || mine[r.Manifest.Cell] {
 			records = append(records, r)
 		}
 	}
@@ -628,22 +631,11 @@ func render(x *opened, records []*store.Record, groups []*stats.Group, o DrawOpt
 	if o.Figure == "" {
 		return figure.RenderAll(data, style, o.Formats...)
 	}
-	var names []string
-	for _, f := range x.suite.Figures {
-		name := f.Name
-		if name == "" {
-			name = f.Kind
-		}
-		if names = append(names, name); name == o.Figure {
-			fig, err := figure.Build(data, f)
-			if err != nil {
-				return nil, err
-			}
-			r, err := figure.Render(fig, style, data.Palette(f.By), o.Formats...)
-			return []*figure.Rendered{r}, err
-		}
+	if names := figure.Names(x.suite); !slices.Contains(names, o.Figure) {
+		return nil, exit.Errorf(exit.Usage, "the suite has no figure %q; it has: %s", o.Figure, strings.Join(names, ", "))
 	}
-	return nil, exit.Errorf(exit.Usage, "the suite has no figure %q; it has: %s", o.Figure, strings.Join(names, ", "))
+	r, err := figure.RenderOne(data, o.Figure, style, o.Formats...)
+	return []*figure.Rendered{r}, err
 }
 
 // Plot draws figures from recorded results.

@@ -228,6 +228,7 @@ func breachesOf(s *suite.Suite, t suite.Threshold, groups []*Group) ([]Breach, e
 		}
 	}
 	var out []Breach
+	lost := map[string]bool{} // series and seeds without a peak, once each
 	for _, g := range sel {
 		for _, r := range g.Records {
 			v, ok := m.Of(r.Result)
@@ -235,7 +236,15 @@ func breachesOf(s *suite.Suite, t suite.Threshold, groups []*Group) ([]Breach, e
 				continue
 			}
 			if t.BelowLoad > 0 {
-				peak := peaks[seriesKey(g)][r.Manifest.Seed]
+				peak, ok := peaks[seriesKey(g)][r.Manifest.Seed]
+				if !ok {
+					// Nothing to be below of: the system is at its worst, not excused.
+					if key := fmt.Sprintf("%s\x00%d", seriesKey(g), r.Manifest.Seed); !lost[key] {
+						lost[key] = true
+						out = append(out, Breach{t, r.Manifest.Cell, fmt.Sprintf("no load of %s (seed %d) keeps %s at or below %s without saturation, so there is no peak load of which %s below %s could be judged", seriesLabel(g), r.Manifest.Seed, cap.Name, s.Auto.Cap, m.Name, t.BelowLoad)})
+					}
+					continue
+				}
 				if r.Result.OfferedTPS.Float() > peak*float64(t.BelowLoad)/1000 {
 					continue
 				}
@@ -255,6 +264,18 @@ func breachesOf(s *suite.Suite, t suite.Threshold, groups []*Group) ([]Breach, e
 		}
 	}
 	return out, nil
+}
+
+// seriesLabel names the series of a group: its coordinates without the rate.
+func seriesLabel(g *Group) string {
+	c := *g
+	c.Axes = nil
+	for _, a := range g.Axes {
+		if a.Path != "workload.rate" {
+			c.Axes = append(c.Axes, a)
+		}
+	}
+	return c.Label()
 }
 
 // seriesKey joins the groups that differ in the rate only.

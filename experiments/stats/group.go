@@ -1,7 +1,6 @@
 package stats
 
 import (
-	"fmt"
 	"sort"
 	"strings"
 
@@ -77,37 +76,18 @@ func (g *Group) Value(path string) string {
 			return strings.TrimPrefix(a.Value, "auto:")
 		}
 	}
-	s := g.Scenario
 	switch path {
 	case "run":
 		return g.Run
-	case "protocol":
-		return s.Protocol
-	case "n":
-		return fmt.Sprint(s.N)
-	case "f":
-		return fmt.Sprint(s.F)
-	case "clients":
-		return fmt.Sprint(s.Clients)
-	case "topology":
-		return s.Topology
-	case "costs":
-		return s.Costs
-	case "transport":
-		return s.Transport
-	case "mode":
-		return s.Mode
-	case "workload.app":
-		return s.Workload.App
-	case "workload.kind":
-		return s.Workload.Kind
+	case "seed":
+		return "" // of all of them
 	case "workload.rate":
-		if s.Workload.Rate == 0 {
+		if g.Scenario.Workload.Rate == 0 {
 			return "" // closed
 		}
-		return s.Workload.Rate.String()
+		return g.Scenario.Workload.Rate.String()
 	}
-	return ""
+	return suite.Field(path, g.Scenario)
 }
 
 // Label lists the coordinates.

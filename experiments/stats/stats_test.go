@@ -209,6 +209,24 @@ func TestClaimsAndThresholds(t *testing.T) {
 	require.Contains(t, breaches[0].Sentence, "at least 100000 is allowed")
 }
 
+// Where no load stays below the cap there is nothing to be below of, and the bound
+// is broken, not kept.
+func TestNoPeakIsABreach(t *testing.T) {
+	s, g := groups(t, `
+suite: s
+base: {protocol: alpha, clients: 8, workload: {kind: open, rate: 1k/s, timeout: 1s}, window: {warmup: 100ms, measure: 200ms}}
+matrix: {f: [1, 2], workload.rate: [500/s, 2k/s], seed: {count: 2}}
+auto: {cap: 100us}
+thresholds: [{metric: latency_p99, max: 500, below_load: 0.8}]
+`)
+	_, breaches, err := Evaluate(s, g)
+	require.NoError(t, err)
+	require.Len(t, breaches, 4, "one for each series and seed")
+	require.Contains(t, breaches[0].Sentence, "no load of f=1 (seed 1) keeps latency_p99")
+	require.Contains(t, breaches[0].Sentence, "at or below 100us without saturation, so there is no peak load")
+	require.NotEmpty(t, breaches[0].Cell)
+}
+
 func TestUnknownMetricsAreRefusedBeforeTheRun(t *testing.T) {
 	for _, text := range []string{
 		"figures: [{kind: bars, y: throughputt}]", "thresholds: [{metric: latency, max: 1}]",

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -183,14 +184,18 @@ func (e *expander) add(cell *Cell, doc *strict.Document) error {
 		return err
 	}
 	cell.Scenario = sc
-	for _, m := range e.s.Exclude {
-		// Excluded cells need not be possible: that is often why they are excluded.
-		if m.matches(cell) {
+	// Excluded cells need not be possible: that is often why they are excluded. What
+	// follows from other keys (n from f, the default topology) is known only of
+	// those that are.
+	asWritten := e.excluded(cell)
+	if err := sc.Resolve(e.catalog); err != nil {
+		if asWritten {
 			return nil
 		}
-	}
-	if err := sc.Resolve(e.catalog); err != nil {
 		return err
+	}
+	if e.excluded(cell) {
+		return nil
 	}
 	cell.ID = sc.ID()
 	if cell.Auto != nil {
@@ -205,6 +210,15 @@ func (e *expander) add(cell *Cell, doc *strict.Document) error {
 	e.seen[cell.ID] = true
 	e.cells = append(e.cells, cell)
 	return nil
+}
+
+func (e *expander) excluded(c *Cell) bool {
+	for _, m := range e.s.Exclude {
+		if m.matches(c) {
+			return true
+		}
+	}
+	return false
 }
 
 // searchID names a search by its first scenario and its rule.
@@ -264,6 +278,14 @@ var fields = map[string]func(s *scenario.Scenario) string{
 	"workload.app":  func(s *scenario.Scenario) string { return s.Workload.App },
 	"workload.kind": func(s *scenario.Scenario) string { return s.Workload.Kind },
 	"fault_class":   faultClass,
+}
+
+// Field returns a plain field of a scenario that a Match can name, "" for others.
+func Field(path string, s *scenario.Scenario) string {
+	if f := fields[path]; f != nil {
+		return f(s)
+	}
+	return ""
 }
 
 // Matches says whether a cell with these coordinates is selected.
@@ -338,6 +360,17 @@ func (s *Suite) checkMatches() error {
 	for i, f := range s.Figures {
 		if err := check(fmt.Sprintf("figures[%d].where", i), f.Where); err != nil {
 			return err
+		}
+	}
+	series := make([]string, 0, len(names)+1)
+	for _, k := range append(names, ratePath) {
+		if k != "seed" && !slices.Contains(series, k) { // runs of several seeds are one point
+			series = append(series, k)
+		}
+	}
+	for i, f := range s.Figures {
+		if f.By != "" && !slices.Contains(series, f.By) {
+			return s.doc.Errorf(fmt.Sprintf("figures[%d].by", i), "%q is no axis or field that tells series apart%s", f.By, strict.Suggest(f.By, series))
 		}
 	}
 	for i, c := range s.Claims {

@@ -58,6 +58,25 @@ claims:
 thresholds: [{metric: latency_p99, max: 500, below_load: 0.8}]
 `
 
+// Exclude sees what follows from other keys, and cells that are not possible.
+func TestExcludeMatchesTheResolvedScenario(t *testing.T) {
+	for _, x := range []struct {
+		matrix, exclude string
+		want            int
+	}{
+		{"f: [1, 2]", "{n: 7}", 1},
+		{"n: [4, 7]", "{f: 1}", 1},
+		{"f: [1, 2]", "{n: 0}", 2},
+		{"topology: [lan, metro]", "{costs: none, topology: lan}", 1},
+		{"protocol: [alpha, beta]", "{topology: lan, protocol: alpha}", 1},
+		{"protocol: [alpha, beta]", "{clients: 16, protocol: alpha}", 1},
+		{"protocol: [alpha, beta], n: [3, 4]", "{protocol: alpha, n: 3}", 3}, // alpha needs 4
+	} {
+		cells := must(t, "{suite: x, base: {protocol: alpha}, matrix: {"+x.matrix+"}, exclude: ["+x.exclude+"]}", "")
+		require.Len(t, cells, x.want, "%s without %s", x.matrix, x.exclude)
+	}
+}
+
 func TestExpand(t *testing.T) {
 	cells := must(t, peak, "")
 	require.Len(t, cells, 2*3*2*3-3*3+2)
@@ -130,6 +149,8 @@ func TestMistakes(t *testing.T) {
 		{"{suite: x, base: {protocol: alpha}, matrix: {seed: [010]}}", "", "leading zero"},
 		{"{suite: x, base: {protocol: gamma}}", "", "unknown protocol"},
 		{"{suite: x, base: {protocol: alpha}, exclude: [{protocl: alpha}]}", "", `"protocl" is neither an axis nor a field; did you mean "protocol"?`},
+		{"{suite: x, base: {protocol: alpha}, figures: [{kind: bars, by: workload.rte}]}", "", `"workload.rte" is no axis or field that tells series apart; did you mean "workload.rate"?`},
+		{"{suite: x, base: {protocol: alpha}, figures: [{kind: bars, by: seed}]}", "", `"seed" is no axis or field`},
 		{"{suite: x, base: {protocol: alpha}, exclude: [{protocol: alpha}]}", "", "every cell is excluded"},
 		{"{suite: x, base: {protocol: alpha}}", "laptop", `there is no profile "laptop"`},
 		{"{suite: x, base: {protocol: alpha}, profiles: {laptop: {matrx.f: [1]}}}", "laptop", "unknown key"},

@@ -564,6 +564,39 @@ func Statuses(cells []*suite.Cell, st *store.Store, env *store.Environment) ([]s
 	return out, nil
 }
 
+// Members returns the ids of the recorded cells that belong to cells: their own, and
+// for a search those of the probes that it asks for. Other cells of the store belong
+// to another profile or version of the suite.
+func Members(cells []*suite.Cell, st *store.Store) (map[string]bool, error) {
+	ids := make(map[string]bool, len(cells))
+	missing := errors.New("missing")
+	for _, c := range cells {
+		if c.Auto == nil {
+			ids[c.ID] = true
+			continue
+		}
+		_, err := Search(*c.Auto, func(rate strict.Rate) (bool, error) {
+			probe, err := c.At(rate)
+			if err != nil {
+				return false, err
+			}
+			r, err := st.Status(probe.ID, probe.Scenario.Hash(), store.Revision{})
+			if err != nil {
+				return false, err
+			}
+			if r.Record == nil {
+				return false, missing
+			}
+			ids[probe.ID] = true
+			return below(r.Record, *c.Auto), nil
+		})
+		if err != nil && !errors.Is(err, missing) {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
 // Counts returns how many cells have each status, in a fixed order.
 func Counts(list []store.CellStatus) string {
 	counts := map[string]int{}

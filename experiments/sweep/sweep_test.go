@@ -455,6 +455,17 @@ auto: {cap: 20ms, metric: latency_p99, from: 100/s, precision: 2%}
 	require.Equal(t, "4 ok", Counts(list))
 	require.Equal(t, knee, list[2].Reason)
 	before := index(t, dir)
+	members, err := Members(cfg.Cells, cfg.Store)
+	require.NoError(t, err)
+	require.Len(t, members, int(n))
+	// Cells of another profile in the same directory are no members.
+	other := strings.Replace(text, "measure: 1s", "measure: 500ms", 1)
+	few, err := Members(config(t, other, dir, counted).Cells, cfg.Store)
+	require.NoError(t, err)
+	require.Len(t, few, 2, "the two cells at a fixed rate, by their ids")
+	for id := range few {
+		require.NotContains(t, members, id)
+	}
 	_, err = Sweep(context.Background(), config(t, text, dir, counted))
 	require.NoError(t, err)
 	require.Equal(t, n, calls.Load(), "a finished search runs nothing again")
