@@ -153,9 +153,9 @@ type Validity struct {
 	// thousandths; -1 is unknown.
 	GeneratorCPUPermille int `json:"generator_cpu_permille" doc:"-1 is unknown"`
 	// BottleneckPermille is the share of the window in which the busiest resource of
-	// a replica worked (a lane, all cores of its host, or its disk), in thousandths;
-	// -1 is unknown.
-	BottleneckPermille int `json:"bottleneck_permille" doc:"utilisation of the busiest lane, host or disk of a replica; -1 is unknown"`
+	// a replica worked (a lane, all cores of its host, its disk or its link), in
+	// thousandths; -1 is unknown.
+	BottleneckPermille int `json:"bottleneck_permille" doc:"utilisation of the busiest lane, host, disk or link of a replica; -1 is unknown"`
 	// Throttled: a host was throttled or shifted its frequency.
 	Throttled bool `json:"throttled"`
 	// OneWay: one-way times between hosts are used. ClockOffsetMS bounds the

@@ -20,17 +20,24 @@ type counters struct {
 	lanes           []int64                 // all lanes of all replicas
 	hosts           map[netsim.HostID]int64 // CPU
 	disks           map[netsim.HostID]int64 // time that syncs take
+	sent, received  map[netsim.HostID]int64 // bytes on the link
 	clients         map[protocols.NodeID]int64
 }
 
 func (x *run) count() counters {
 	st := x.sim.Stats()
-	c := counters{macs: make([]uint64, x.s.N), hosts: make(map[netsim.HostID]int64), disks: make(map[netsim.HostID]int64), clients: make(map[protocols.NodeID]int64)}
+	perHost := func() map[netsim.HostID]int64 { return make(map[netsim.HostID]int64) }
+	c := counters{
+		macs: make([]uint64, x.s.N), hosts: perHost(), disks: perHost(), sent: perHost(), received: perHost(),
+		clients: make(map[protocols.NodeID]int64),
+	}
 	for i := range st.Nodes {
 		n := &st.Nodes[i]
-		for _, t := range n.Sent {
+		for class, t := range n.Sent {
 			c.messages += t.Messages
 			c.bytes += t.Bytes
+			c.sent[n.Host] += int64(t.Wire)
+			c.received[n.Host] += int64(n.Received[class].Wire)
 		}
 		c.hosts[n.Host] += n.CPU
 		switch {
@@ -142,13 +149,22 @@ func (x *run) outcome(from, to counters) (*result.Outcome, error) {
 }
 
 // bottleneck returns how long the busiest resource of a replica worked between two
-// counts: a lane, the disk, or the cores of its host on average.
+// counts: a lane, the disk, a direction of the link, or the cores of its host on
+// average.
 func (x *run) bottleneck(from, to counters) int64 {
 	busiest := int64(0)
 	for i := range to.lanes {
 		busiest = max(busiest, to.lanes[i]-from.lanes[i])
 	}
-	for _, h := range x.hosts {
+	through := func(bytes, rate int64) int64 { // in ns; exact to a microsecond
+		if rate == 0 {
+			return 0
+		}
+		return bytes * 8_000_000 / rate * 1000
+	}
+	for i, h := range x.hosts {
+		link := &x.top.Places[x.place(i)].Link
+		busiest = max(busiest, through(to.sent[h]-from.sent[h], link.Up), through(to.received[h]-from.received[h], link.Down))
 		busiest = max(busiest, (to.hosts[h]-from.hosts[h])/x.cores[h], to.disks[h]-from.disks[h])
 	}
 	return busiest

@@ -180,6 +180,7 @@ func TestSaturationIsTheSystemsFault(t *testing.T) {
 		"lane":        {text + "60k/s}, clients: 2048, cores: 8, costs: pi4, options: {batch_max: 1, log: false}}", true},
 		"disk":        {text + "60k/s}, clients: 2048, costs: pi5}", true},
 		"cores":       {text + "60k/s}, clients: 2048, cores: 1, costs: pi4, options: {batch_max: 1, log: false}}", true},
+		"link":        {text + "40k/s}, clients: 1024, n: 16}", true},
 		"few clients": {text + "20k/s}, clients: 2, cores: 8, costs: pi4, options: {log: false}}", false},
 	} {
 		r := simulate(t, c.text, Options{}).Result

@@ -22,6 +22,6 @@
 //     than a hundredth of the requests failed or timed out.
 //   - In the simulator the generator is late only because all clients wait. That is
 //     excused, and the run called saturated instead of invalid, only where a lane, all
-//     cores or the disk of a replica worked for nine tenths of the window. Otherwise there were simply too
+//     cores, the disk or the link of a replica worked for nine tenths of the window. Otherwise there were simply too
 //     few clients, and the limit that was measured is theirs.
 package stats

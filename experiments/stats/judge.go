@@ -78,8 +78,8 @@ func Judge(out *result.Outcome, g Gates) {
 	}
 }
 
-// systemBound says whether the busiest lane, host or disk of a replica worked for
-// nine tenths of the window: then clients that are all waiting are the fault of the system
+// systemBound says whether the busiest lane, host, disk or link of a replica worked
+// for nine tenths of the window: then clients that are all waiting are the fault of the system
 // under test.
 func systemBound(out *result.Outcome) bool {
 	return out.Result.Validity.BottleneckPermille >= 900
