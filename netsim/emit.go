@@ -9,6 +9,21 @@ type Stopper interface {
 	Stopped() string
 }
 
+// Restarter is an Observer that wants to know when a node that was down begins a new
+// life: before it is told of anything that the node does in it.
+type Restarter interface {
+	Restarted(node protocols.NodeID)
+}
+
+// restarted tells observers of a new life.
+func (s *Sim) restarted(node protocols.NodeID) {
+	for _, o := range s.cfg.Observers {
+		if r, ok := o.(Restarter); ok {
+			r.Restarted(node)
+		}
+	}
+}
+
 // emitted is an event of a step that was executed ahead of time; observers hear
 // of it when its time comes.
 type emitted struct {

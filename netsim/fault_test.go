@@ -1,6 +1,7 @@
 package netsim
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -179,6 +180,34 @@ func TestCrashOnTheWire(t *testing.T) {
 	require.Equal(t, 1, sent)
 	require.EqualValues(t, 2, st.Nodes[0].Drops[DropCrash])
 	require.EqualValues(t, 1, st.Nodes[1].Drops[DropDown])
+}
+
+// lives notes what nodes emit and when they begin a new life.
+type lives struct{ seen []string }
+
+func (l *lives) Observe(_ protocols.Time, node protocols.NodeID, ev *protocols.Event) {
+	l.seen = append(l.seen, fmt.Sprintf("%d in view %d", node, ev.View))
+}
+
+func (l *lives) Restarted(node protocols.NodeID) {
+	l.seen = append(l.seen, fmt.Sprintf("%d again", node))
+}
+func (l *lives) Finish(protocols.Time) []protocols.Violation { return nil }
+
+func TestObserversHearOfNewLives(t *testing.T) {
+	var l lives
+	s := newStage(t, Config{Topology: flat(1, ms, 1e9), Observers: []protocols.Observer{&l}, Faults: []Fault{
+		{Kind: FaultCrash, At: protocols.Time(5 * ms), For: ms, Nodes: ids(1)},
+		{Kind: FaultCrash, At: protocols.Time(8 * ms), For: ms, Nodes: ids(1), Wipe: true},
+		{Kind: FaultPause, At: protocols.Time(12 * ms), For: ms, Nodes: ids(0)},
+	}})
+	for id := range 2 {
+		s.add(id, &puppet{start: func(p *puppet, b protocols.Boot) {
+			p.env.Emit(protocols.Event{Kind: protocols.EventNewView, View: uint64(b.Incarnation)})
+		}})
+	}
+	s.run(time.Second)
+	require.Equal(t, []string{"0 in view 0", "1 in view 0", "1 again", "1 in view 1", "1 again", "1 in view 2"}, l.seen)
 }
 
 func TestPauseAndResume(t *testing.T) {

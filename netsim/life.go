@@ -366,6 +366,7 @@ func (s *Sim) recoverProc(p *proc, wipe, forgot bool) {
 		return
 	}
 	s.install(p, nodes)
+	s.restarted(p.node)
 	s.boot(p)
 }
 

@@ -30,7 +30,7 @@ func newJudges(x *simulation) *judges {
 	}
 	j.history = observe.NewHistory(h)
 	j.checker = observe.New(observe.Config{
-		N: x.s.N, Finality: x.tables.entry.Finality, StopAtFirst: true, History: j.history,
+		N: x.s.N, Finality: x.tables.entry.Finality, StopAtFirst: true, Restarts: true, History: j.history,
 		Correct: x.correct,
 	})
 	return j

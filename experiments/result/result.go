@@ -43,7 +43,7 @@ type Result struct {
 	Classes       []Class `json:"classes" doc:"the same by class of operation"`
 
 	Switches        []Switch `json:"switches" doc:"switches between instances of a composition"`
-	ViewChanges     int64    `json:"view_changes" doc:"view changes that completed"`
+	ViewChanges     int64    `json:"view_changes" doc:"views above the first that some correct replica entered"`
 	InstanceChanges int64    `json:"instance_changes" doc:"protocol instance changes"`
 	// Faults are the intervals in which faults were active, for figures.
 	Faults []FaultInterval `json:"faults" doc:"when faults were active"`

@@ -9,8 +9,9 @@
 // for a client, until every operation is answered or the liveness bound has passed.
 // What has no end by then is counted, censored at the time-out. What Byzantine
 // clients see is not measured. Counters of cost are differences
-// between the ends of the measured window, summed over all replicas, per request
-// answered in it.
+// between the ends of the measured window per request answered in it: messages and
+// bytes of all nodes, clients and the agents of ledger time included; cryptographic
+// operations and CPU time of the replicas.
 //
 // # Decisions
 //

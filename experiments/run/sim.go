@@ -38,6 +38,9 @@ const (
 	clientCores   = 8
 )
 
+// netsim tells the checker of new lives, which Config.Restarts relies on.
+var _ netsim.Restarter = (*observe.Checker)(nil)
+
 // run is one simulation of a scenario.
 type run struct {
 	s        *scenario.Scenario
@@ -70,8 +73,7 @@ func Sim(ctx context.Context, c *scenario.Catalog, s *scenario.Scenario, opt Opt
 	if !s.Resolved() {
 		return nil, fmt.Errorf("run: the scenario is not resolved")
 	}
-	x := &run{s: s, opt: opt, lies: make(map[protocols.NodeID]protocols.Adversary), executed: make([]uint64, s.N), cores: make(map[netsim.HostID]int64)}
-	x.progress = newProgress(s.N, x.collectorID(), protocols.Time(s.Window.Total()))
+	x := newRun(s, opt)
 	if err := x.build(c); err != nil {
 		return nil, err
 	}
@@ -91,6 +93,15 @@ func Sim(ctx context.Context, c *scenario.Catalog, s *scenario.Scenario, opt Opt
 		opt.Inspect(x.sim)
 	}
 	return out, nil
+}
+
+func newRun(s *scenario.Scenario, opt Options) *run {
+	x := &run{
+		s: s, opt: opt, lies: make(map[protocols.NodeID]protocols.Adversary), executed: make([]uint64, s.N),
+		cores: make(map[netsim.HostID]int64),
+	}
+	x.progress = newProgress(s.N, x.collectorID(), protocols.Time(s.Window.Total()))
+	return x
 }
 
 func (x *run) build(c *scenario.Catalog) error {
@@ -236,9 +247,13 @@ func (x *run) correct(id protocols.NodeID) bool {
 func (x *run) observers(cfg *netsim.Config) {
 	s := x.s
 	end := protocols.Time(s.Window.Total())
-	oc := observe.Config{N: s.N, Correct: x.correct, Finality: x.entry.Finality, StopAtFirst: true}
+	oc := observe.Config{N: s.N, Correct: x.correct, Finality: x.entry.Finality, StopAtFirst: true, Restarts: true}
 	if s.Checks.Liveness {
 		oc.Deadline = end
+		if !x.waiting() {
+			// Once the faults are over, nobody waits longer than that.
+			oc.Calm, oc.Stall = x.calm(), x.bound()
+		}
 	}
 	if s.Checks.Linearizability {
 		scheme := netsim.AppSchemeOf(cfg)
@@ -462,11 +477,7 @@ func (x *run) play(ctx context.Context) (*result.Outcome, error) {
 	if err := advance(total); err != nil {
 		return nil, err
 	}
-	bound := s.Checks.LivenessBound.Std()
-	if bound == 0 {
-		bound = livenessBound
-	}
-	end := max(total, x.calm()).Add(bound)
+	end := max(total, x.calm()).Add(x.bound())
 	for step := 10 * time.Millisecond; x.open() > 0 && x.sim.Now() < end && !stopped(); step = min(2*step, time.Second) {
 		if err := advance(min(end, x.sim.Now().Add(step))); err != nil {
 			return nil, err
@@ -479,6 +490,25 @@ func (x *run) play(ctx context.Context) (*result.Outcome, error) {
 		l.Close(x.sim.Now())
 	}
 	return x.outcome(from, to)
+}
+
+// bound is how long answers may take once load and faults are over.
+func (x *run) bound() time.Duration {
+	if b := x.s.Checks.LivenessBound.Std(); b > 0 {
+		return b
+	}
+	return livenessBound
+}
+
+// waiting says whether some fault waits for an event, so that nobody knows in advance
+// when the faults are over.
+func (x *run) waiting() bool {
+	for i := range x.s.Faults {
+		if x.s.Faults[i].On != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // calm is when the last fault with an end is over.

@@ -3,12 +3,14 @@ package run
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/edgebft/edgebft/experiments/result"
 	"github.com/edgebft/edgebft/experiments/scenario"
 	"github.com/edgebft/edgebft/netsim"
+	"github.com/edgebft/edgebft/protocols"
 )
 
 func simulate(t *testing.T, text string, opt Options) *result.Outcome {
@@ -188,5 +190,53 @@ func TestSaturationIsTheSystemsFault(t *testing.T) {
 		require.Greater(t, int64(r.Validity.GeneratorLagP99MS), int64(1e6), name)
 		require.True(t, r.Steady.Saturated, name)
 		require.Equal(t, c.bound, r.Validity.Valid, "%s: %v", name, r.Validity.Reasons)
+	}
+}
+
+// built returns a run that has not begun.
+func built(t *testing.T, text string) *run {
+	t.Helper()
+	c := Catalog()
+	s, err := scenario.Parse("test.yaml", []byte(text))
+	require.NoError(t, err)
+	require.NoError(t, s.Resolve(c))
+	x := newRun(s, Options{})
+	require.NoError(t, x.build(c))
+	return x
+}
+
+// A replica that executes from the beginning again without having restarted breaks
+// integrity.
+func TestOnlyARestartBeginsAgain(t *testing.T) {
+	x := built(t, "{protocol: pbft, clients: 1}")
+	first := protocols.Event{Kind: protocols.EventExecuted, Index: 1, Client: protocols.FirstClient, Timestamp: 1}
+	x.checker.Observe(1, protocols.FirstClient, &protocols.Event{Kind: protocols.EventInvoked, Timestamp: 1})
+	x.checker.Observe(2, 0, &first)
+	x.checker.Restarted(0)
+	x.checker.Observe(3, 0, &first)
+	require.Empty(t, x.checker.Stopped())
+	x.checker.Observe(4, 0, &first)
+	require.Contains(t, x.checker.Stopped(), "executes index 1 after 1")
+}
+
+// Nobody may wait longer than the liveness bound once the faults are over.
+func TestAStallInCalmIsLostLiveness(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		at         time.Duration
+		stalls     bool
+	}{
+		{"in time", "", 59 * time.Second, false},
+		{"too late", "", 61 * time.Second, true},
+		{"bound of the scenario", ", checks: {liveness_bound: 2s}", 3 * time.Second, true},
+		{"after the faults", ", faults: [{kind: pause, at: 1s, for: 1m, nodes: [0]}]", 2 * time.Minute, false},
+		{"long after the faults", ", faults: [{kind: pause, at: 1s, for: 1m, nodes: [0]}]", 2*time.Minute + 2*time.Second, true},
+		{"faults that wait", ", faults: [{kind: pause, on: {event: view-change}, for: 1m, nodes: [0]}]", time.Hour, false},
+		{"not asked for", ", checks: {liveness: false}", time.Hour, false},
+	} {
+		x := built(t, "{protocol: pbft, clients: 1, duration: 2h"+c.text+"}")
+		x.checker.Observe(0, protocols.FirstClient, &protocols.Event{Kind: protocols.EventInvoked, Timestamp: 1})
+		x.checker.Observe(protocols.Time(c.at), protocols.FirstClient, &protocols.Event{Kind: protocols.EventInvoked, Timestamp: 2})
+		require.Equal(t, c.stalls, x.checker.Stopped() != "", "%s: %s", c.name, x.checker.Stopped())
 	}
 }

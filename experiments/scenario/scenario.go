@@ -170,7 +170,7 @@ type Checks struct {
 	Linearizability bool            `key:"linearizability" doc:"check the client histories"`
 	Timeout         strict.Duration `key:"timeout" min:"1" max:"3600000000000000" doc:"budget of the linearizability check; beyond it the verdict is undecided"`
 	Liveness        bool            `key:"liveness" doc:"all requests must be answered after the network calms"`
-	LivenessBound   strict.Duration `key:"liveness_bound" max:"3600000000000000" doc:"how long that may take; 0 derives it from the time-outs"`
+	LivenessBound   strict.Duration `key:"liveness_bound" max:"3600000000000000" doc:"how long that may take, and how long all clients may wait in calm; 0 is a minute"`
 }
 
 // Adversary makes nodes Byzantine.

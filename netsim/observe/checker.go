@@ -17,7 +17,8 @@ type Config struct {
 	// Window is how much of the order is kept, in requests and in slots; 0 means
 	// 65,536.
 	Window int
-	// Restarts says that the host calls Restarted.
+	// Restarts says that the host calls Restarted, as netsim does. Otherwise any
+	// replica may begin again at index 1.
 	Restarts bool
 	// StopAtFirst makes the host stop at the first violation.
 	StopAtFirst bool
