@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"math/big"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -237,6 +238,10 @@ type Load struct {
 	// window, Backlog those intended but not ended at its start, middle and end.
 	Halves  [2]int64
 	Backlog [3]int64
+	// Dispersion is the variance of the requests intended per second over their mean,
+	// over the whole seconds of the window; nil if there are fewer than
+	// minDispersion, or no requests.
+	Dispersion *Fixed
 	// LagP99 is how late requests were sent.
 	LagP99 Millis
 	// Rows has one row per second and class (class "" is all), ordered by class
@@ -253,6 +258,7 @@ func (r *Recorder) Finish() *Load {
 	r.roll(r.second + 1)
 	l := &Load{Offered: r.offered, OfferedTPS: perSecond(r.offered, r.end-r.start), LagP99: Millis(Quantile(r.lag, 990)), Window: r.all.window}
 	l.Halves = r.halves
+	l.Dispersion = r.dispersion()
 	for i := range l.Backlog {
 		l.Backlog[i] = r.intended[i] - r.ended[i]
 	}
@@ -280,6 +286,45 @@ func (r *Recorder) Finish() *Load {
 	}
 	l.HLog = r.log.Bytes()
 	return l
+}
+
+// minDispersion is how many seconds an index of dispersion needs.
+const minDispersion = 10
+
+func (r *Recorder) dispersion() *Fixed {
+	first, last := (r.start+Second-1)/Second, r.end/Second // [first, last)
+	n := last - first
+	if n < minDispersion || last > maxSeconds {
+		return nil
+	}
+	var sum int64
+	count := func(second int64) int64 {
+		if second < int64(len(r.all.rows)) {
+			return r.all.rows[second].Offered
+		}
+		return 0
+	}
+	for s := first; s < last; s++ {
+		sum += count(s)
+	}
+	if sum == 0 {
+		return nil
+	}
+	// The mean is sum/n and the variance the sum of (x - sum/n)^2 over n-1; the ratio
+	// in integers is (n * sum of x^2 - sum^2) / ((n-1) * sum).
+	var top, square, x big.Int
+	for s := first; s < last; s++ {
+		x.SetInt64(count(s))
+		top.Add(&top, square.Mul(&x, &x))
+	}
+	top.Mul(&top, x.SetInt64(n))
+	x.SetInt64(sum)
+	top.Sub(&top, square.Mul(&x, &x))
+	top.Mul(&top, x.SetInt64(1_000_000))
+	x.SetInt64(n - 1)
+	top.Div(&top, x.Mul(&x, square.SetInt64(sum)))
+	f := Fixed(top.Int64())
+	return &f
 }
 
 // perSecond returns count per second of ns. A run has fewer than 9e9 requests.

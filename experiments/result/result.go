@@ -42,6 +42,12 @@ type Result struct {
 	TimedOut      int64   `json:"timed_out" doc:"requests of the window without a result in time"`
 	Classes       []Class `json:"classes" doc:"the same by class of operation"`
 
+	// Counters are what the load counted over the whole run, for example off-ledger
+	// payments ("promises") or the most arrivals that waited in one process.
+	Counters map[string]uint64 `json:"counters" doc:"what the load counted over the whole run, by name; most_waiting is the highest of a process, the rest are sums"`
+	// ArrivalDispersion is the index of dispersion of the offered load.
+	ArrivalDispersion *Fixed `json:"arrival_dispersion" doc:"variance over mean of the requests intended per second of the window (1 for a Poisson process); null for fewer than 10 whole seconds"`
+
 	Switches        []Switch `json:"switches" doc:"switches between instances of a composition"`
 	ViewChanges     int64    `json:"view_changes" doc:"views above the first that some correct replica entered"`
 	InstanceChanges int64    `json:"instance_changes" doc:"protocol instance changes"`
@@ -211,6 +217,9 @@ func (r *Result) SetLoad(l *Load) {
 	r.OfferedTPS, r.Committed, r.Rejected = l.OfferedTPS, l.Total.Committed, l.Total.Rejected
 	r.ThroughputTPS, r.LatencyMS = l.Total.ThroughputTPS, l.Total.LatencyMS
 	r.Failed, r.TimedOut, r.Classes = l.Total.Failed, l.Total.TimedOut, l.Classes
+	if r.Load == "open" {
+		r.ArrivalDispersion = l.Dispersion
+	}
 	r.Validity.GeneratorLagP99MS = l.LagP99
 }
 
@@ -321,6 +330,9 @@ func (r *Result) Encode() ([]byte, error) {
 	c.Safety.Violations = orEmpty(c.Safety.Violations)
 	c.Validity.Reasons = orEmpty(c.Validity.Reasons)
 	c.Labels = orEmpty(c.Labels)
+	if c.Counters == nil {
+		c.Counters = map[string]uint64{}
+	}
 	if c.Sim != nil {
 		sim := *c.Sim
 		sim.Profiles = orEmpty(sim.Profiles)

@@ -98,6 +98,37 @@ func TestOriginIsSubtracted(t *testing.T) {
 	require.InEpsilon(t, 5, l.LagP99.Float(), 0.001)
 }
 
+func TestIndexOfDispersion(t *testing.T) {
+	for _, x := range []struct {
+		name    string
+		seconds int
+		count   func(second int) int
+		want    string // "" for none
+	}{
+		{"constant", 20, func(int) int { return 7 }, "0"},
+		{"every other second", 20, func(s int) int { return s % 2 * 10 }, "5.263157"}, // 25 * 20/19 over 5
+		{"one burst", 10, func(s int) int { return s / 9 * 100 }, "100"},
+		{"too short", 9, func(int) int { return 7 }, ""},
+		{"nothing", 20, func(int) int { return 0 }, ""},
+	} {
+		start := 1500 * time.Millisecond // the window begins and ends within a second
+		r, err := NewRecorder(RecorderConfig{Start: start, End: start + time.Duration(x.seconds)*time.Second + 600*time.Millisecond, Timeout: time.Second})
+		require.NoError(t, err)
+		for s := range x.seconds {
+			for k := range x.count(s) {
+				r.Add(sample(0, 2*time.Second+time.Duration(s)*time.Second+time.Duration(k)*time.Millisecond, time.Millisecond, protocols.Done))
+			}
+		}
+		d := r.Finish().Dispersion
+		if x.want == "" {
+			require.Nil(t, d, x.name)
+			continue
+		}
+		require.NotNil(t, d, x.name)
+		require.Equal(t, x.want, d.String(), x.name)
+	}
+}
+
 func TestQuantileIsExactToThreeDigits(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		values := rapid.SliceOfN(rapid.Int64Range(1, 900_000_000), 1, 300).Draw(rt, "values")
@@ -228,14 +259,18 @@ func valid(schema map[string]any, v any) error {
 	case "object":
 		var m map[string]any
 		if m, ok = v.(map[string]any); ok {
-			props := schema["properties"].(map[string]any)
-			for _, r := range schema["required"].([]any) {
+			props, _ := schema["properties"].(map[string]any)
+			required, _ := schema["required"].([]any)
+			for _, r := range required {
 				if _, has := m[r.(string)]; !has {
 					return fmt.Errorf("%v is missing", r)
 				}
 			}
 			for k, e := range m {
 				p, known := props[k].(map[string]any)
+				if !known { // a map of any names
+					p, known = schema["additionalProperties"].(map[string]any)
+				}
 				if !known {
 					return fmt.Errorf("%s is not in the schema", k)
 				}

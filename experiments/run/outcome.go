@@ -108,6 +108,7 @@ func (x *run) outcome(from, to counters) (*result.Outcome, error) {
 	r := result.New(s)
 	l := x.recorder.Finish()
 	r.SetLoad(l)
+	r.Counters = x.counters()
 	x.sim.Finish()
 	x.safety(r)
 	for k := range x.progress.views { //lint:allow determinism counting only
@@ -146,6 +147,24 @@ func (x *run) outcome(from, to counters) (*result.Outcome, error) {
 		}
 	}
 	return out, nil
+}
+
+// counters gathers what the loads of correct clients counted.
+func (x *run) counters() map[string]uint64 {
+	all := make(map[string]uint64)
+	for _, l := range x.loads {
+		if l.ignored {
+			continue
+		}
+		l.Counters(func(name string, v uint64, peak bool) {
+			if peak {
+				all[name] = max(all[name], v)
+				return
+			}
+			all[name] += v
+		})
+	}
+	return all
 }
 
 // bottleneck returns how long the busiest resource of a replica worked between two

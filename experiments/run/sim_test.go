@@ -240,3 +240,19 @@ func TestAStallInCalmIsLostLiveness(t *testing.T) {
 		require.Equal(t, c.stalls, x.checker.Stopped() != "", "%s: %s", c.name, x.checker.Stopped())
 	}
 }
+
+func TestCountersOfTheLoadAreInTheResult(t *testing.T) {
+	r := simulate(t, "{protocol: pbft, clients: 12, seed: 7, duration: 11s, workload: {app: w5, kind: open, arrivals: 'mmpp:ratio=20,quiet=2s,burst=1s', rate: 30/s}}", Options{}).Result
+	require.Greater(t, r.Counters["promises"], uint64(100), "%v", r.Counters)
+	require.Positive(t, r.Counters["sessions_channel"])
+	require.GreaterOrEqual(t, r.Counters["submitted"], uint64(r.Committed))
+	require.NotContains(t, r.Counters, "sessions_auction")
+	require.NotNil(t, r.ArrivalDispersion)
+	require.Greater(t, r.ArrivalDispersion.Float(), 2.0, "bursts are no Poisson process")
+	poisson := simulate(t, "{protocol: pbft, clients: 12, seed: 7, duration: 11s, workload: {kind: open, rate: 100/s}}", Options{}).Result
+	require.Less(t, poisson.ArrivalDispersion.Float(), 2.0)
+	require.Empty(t, poisson.Counters["promises"])
+	closed := simulate(t, "{protocol: pbft, clients: 2, duration: 100ms, workload: {kind: closed, think: 10ms}}", Options{}).Result
+	require.Nil(t, closed.ArrivalDispersion)
+	require.Positive(t, closed.Counters["completed"])
+}

@@ -32,6 +32,12 @@ type Forgetter interface {
 	Forget(user int)
 }
 
+// Counter is what a Generator may implement to have its own counters in the result.
+type Counter interface {
+	// Counters calls add for every counter, in a fixed order. All of them add up.
+	Counters(add func(name string, value uint64))
+}
+
 // Config is what both kinds of load share.
 type Config struct {
 	// Generator builds the generator when the load starts.
@@ -54,6 +60,10 @@ type Load interface {
 	protocols.Restarter
 	// Stats returns the counters so far.
 	Stats() Stats
+	// Counters calls add for every counter of the load and of its generator, in a
+	// fixed order. Counts of several processes add up, except of those for which
+	// peak is true: there the highest stands.
+	Counters(add func(name string, value uint64, peak bool))
 	// Close records what has neither ended nor timed out yet as timed out now: the
 	// run is over, so that it is censored. The load is not used afterwards.
 	Close(now protocols.Time)
@@ -272,6 +282,20 @@ func (p *pool) nextDeadline() protocols.Time {
 
 // Stats returns the counters.
 func (p *pool) Stats() Stats { return p.stats }
+
+// Counters implements Load.
+func (p *pool) Counters(add func(name string, value uint64, peak bool)) {
+	s := &p.stats
+	add("submitted", s.Submitted, false)
+	add("completed", s.Completed, false)
+	add("timed_out", s.TimedOut, false)
+	add("dropped", s.Dropped, false)
+	add("starved", s.Starved, false)
+	add("most_waiting", uint64(s.MostWaiting), true)
+	if c, ok := p.gen.(Counter); ok {
+		c.Counters(func(name string, v uint64) { add(name, v, false) })
+	}
+}
 
 const never = protocols.Time(1<<63 - 1)
 

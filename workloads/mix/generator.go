@@ -2,6 +2,7 @@ package mix
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/edgebft/edgebft/protocols"
@@ -142,6 +143,30 @@ func (w *World) NewGenerator(env protocols.LoadEnv, users int) *Generator {
 
 // Stats returns the counters.
 func (g *Generator) Stats() Stats { return g.stats }
+
+// Counters implements load.Counter. Transactions that the ledger refused are counted
+// by their result code, sessions by their family.
+func (g *Generator) Counters(add func(name string, value uint64)) {
+	s := &g.stats
+	add("retried", s.Retried)
+	add("given_up", s.GivenUp)
+	add("promises", s.Promises)
+	add("delivered", s.Delivered)
+	add("judged", s.Judged)
+	for f, n := range s.Sessions {
+		if n > 0 {
+			add("sessions_"+Family(f).String(), n)
+		}
+	}
+	codes := make([]market.Code, 0, len(s.Codes))
+	for c := range s.Codes { //lint:allow determinism sorted below
+		codes = append(codes, c)
+	}
+	slices.Sort(codes)
+	for _, c := range codes {
+		add("code "+c.String(), s.Codes[c])
+	}
+}
 
 func (g *Generator) account(gr group, i int) *account { return &g.accounts[gr.first+i] }
 
