@@ -62,6 +62,8 @@ type NodeStats struct {
 	// DropCrash and DropUnknown.
 	Drops       [NumDropReasons]uint64
 	Incarnation uint32
+	// Down and Paused say what the process is now.
+	Down, Paused bool
 }
 
 // TypeStats counts one message type over all nodes; copies, not broadcasts.
@@ -118,6 +120,7 @@ func (s *Sim) Stats() Stats {
 	for _, p := range s.procs {
 		n := p.stats
 		n.ID, n.Host, n.Incarnation = p.node, HostID(p.host.id), p.inc
+		n.Down, n.Paused = p.down, p.paused
 		n.LaneCPU = append([]int64(nil), n.LaneCPU...)
 		if p.pool != nil {
 			n.Clients = len(p.eps)

@@ -367,7 +367,7 @@ func TestTablesAreReadBack(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, load, back)
 
-	rows := []ReplicaRow{{Second: 1, Replica: 2, Committed: 3, View: 1 << 63, Up: true, CPU: 5, Messages: map[string]int64{"PREPARE": 2, "COMMIT": 1}}, {Second: 2}}
+	rows := []ReplicaRow{{Second: 1, Replica: 2, Committed: 3, View: 1 << 63, Up: true, CPU: 5, MessagesOut: 7, MessagesIn: 8, BytesOut: 9, BytesIn: 10}, {Second: 2}}
 	tb, err := EncodeTimeline(rows)
 	require.NoError(t, err)
 	tback, err := DecodeTimeline(tb)

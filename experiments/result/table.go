@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -25,23 +24,22 @@ type LoadRow struct {
 // ReplicaRow is one second of one replica.
 type ReplicaRow struct {
 	Second, Replica int
-	// Committed is the number of requests executed in this second, View the view
-	// at its end.
+	// Committed is the number of requests executed for the first time in this second:
+	// neither again after a restart nor by adopting a state. View is the view at its
+	// end.
 	Committed int64
 	View      uint64
-	// Up is false while the replica is down at the end of the second.
+	// Up is false if the replica is down or paused at the end of the second.
 	Up bool
-	// Queue is the longest backlog in messages, CPU the busy time of all cores in
-	// ns, Memory in bytes (0 if unknown).
-	Queue, CPU, Memory int64
-	BytesOut, BytesIn  int64
-	// Messages counts what was sent by type.
-	Messages map[string]int64
+	// CPU is the busy time of all cores in ns.
+	CPU int64
+	// Messages and bytes, as frames, that were sent and that reached a handler.
+	MessagesOut, MessagesIn, BytesOut, BytesIn int64
 }
 
 var loadHeader = []string{"second", "class", "offered", "committed", "rejected", "failed", "timed_out", "p50_ns", "p99_ns", "max_ns"}
 
-var replicaHeader = []string{"second", "replica", "committed", "view", "up", "queue", "cpu_ns", "memory_bytes", "out_bytes", "in_bytes", "messages"}
+var replicaHeader = []string{"second", "replica", "committed", "view", "up", "cpu_ns", "out_messages", "in_messages", "out_bytes", "in_bytes"}
 
 // EncodeLoad returns load.csv.zst.
 func EncodeLoad(rows []LoadRow) ([]byte, error) {
@@ -70,20 +68,8 @@ func DecodeLoad(data []byte) ([]LoadRow, error) {
 func EncodeTimeline(rows []ReplicaRow) ([]byte, error) {
 	return encodeTable(replicaHeader, len(rows), func(i int) []string {
 		r := &rows[i]
-		names := make([]string, 0, len(r.Messages))
-		for n := range r.Messages {
-			names = append(names, n)
-		}
-		sort.Strings(names)
-		var m strings.Builder
-		for j, n := range names {
-			if j > 0 {
-				m.WriteByte(';')
-			}
-			fmt.Fprintf(&m, "%s=%d", n, r.Messages[n])
-		}
 		out := append(ints(int64(r.Second), int64(r.Replica), r.Committed), strconv.FormatUint(r.View, 10), strconv.FormatBool(r.Up))
-		return append(append(out, ints(r.Queue, r.CPU, r.Memory, r.BytesOut, r.BytesIn)...), m.String())
+		return append(out, ints(r.CPU, r.MessagesOut, r.MessagesIn, r.BytesOut, r.BytesIn)...)
 	})
 }
 
@@ -94,20 +80,8 @@ func DecodeTimeline(data []byte) ([]ReplicaRow, error) {
 		r := ReplicaRow{Second: int(c.int()), Replica: int(c.int()), Committed: c.int()}
 		r.View = c.uint()
 		r.Up = c.bool()
-		for _, p := range []*int64{&r.Queue, &r.CPU, &r.Memory, &r.BytesOut, &r.BytesIn} {
+		for _, p := range []*int64{&r.CPU, &r.MessagesOut, &r.MessagesIn, &r.BytesOut, &r.BytesIn} {
 			*p = c.int()
-		}
-		if text := c.text(); text != "" {
-			r.Messages = make(map[string]int64)
-			for _, kv := range strings.Split(text, ";") {
-				k, v, ok := strings.Cut(kv, "=")
-				n, err := strconv.ParseInt(v, 10, 64)
-				if !ok || err != nil {
-					c.fail(fmt.Errorf("messages %q", kv))
-					return
-				}
-				r.Messages[k] = n
-			}
 		}
 		rows = append(rows, r)
 	})

@@ -55,20 +55,28 @@ func (t *traceFile) attach(out *result.Outcome) error {
 	return attachZstd(out, "trace.jsonl.zst", t.buf.Bytes())
 }
 
-// requestFile records every request for requests.csv.zst. A nil one records
-// nothing.
+// requestFile records every request for requests.csv.zst, compressed as they come, up
+// to a bound: the last line says how many more there were. A nil one records nothing.
 type requestFile struct {
 	buf     bytes.Buffer
+	z       *zstd.Encoder
 	classes []string
+	left    int64 // bytes of text
+	cut     int   // requests beyond the bound
+	row     []byte
 }
 
-func newRequestFile(s *scenario.Scenario, classes []string) *requestFile {
+func newRequestFile(s *scenario.Scenario, classes []string) (*requestFile, error) {
 	if !s.Trace.Requests {
-		return nil
+		return nil, nil
 	}
-	f := &requestFile{classes: classes}
-	f.buf.WriteString("class,intended_ns,sent_ns,finished_ns,outcome,retransmissions\n")
-	return f
+	f := &requestFile{classes: classes, left: int64(s.Trace.Cap)}
+	var err error
+	if f.z, err = zstd.NewWriter(&f.buf, zstd.WithEncoderConcurrency(1)); err != nil {
+		return nil, fmt.Errorf("requests: %w", err)
+	}
+	_, err = f.z.Write([]byte("class,intended_ns,sent_ns,finished_ns,outcome,retransmissions\n"))
+	return f, err
 }
 
 var outcomes = [...]string{"done", "rejected", "timed_out", "dropped"}
@@ -81,14 +89,27 @@ func (f *requestFile) add(x *protocols.Sample) {
 	if int(x.Class) < len(f.classes) {
 		class = f.classes[x.Class]
 	}
-	fmt.Fprintf(&f.buf, "%s,%d,%d,%d,%s,%d\n", class, x.Intended, x.Sent, x.Finished, outcomes[x.Outcome], x.Retransmissions)
+	f.row = fmt.Appendf(f.row[:0], "%s,%d,%d,%d,%s,%d\n", class, x.Intended, x.Sent, x.Finished, outcomes[x.Outcome], x.Retransmissions)
+	if f.cut > 0 || int64(len(f.row)) > f.left {
+		f.cut++
+		return
+	}
+	f.left -= int64(len(f.row))
+	_, _ = f.z.Write(f.row) // into memory
 }
 
 func (f *requestFile) attach(out *result.Outcome) error {
 	if f == nil {
 		return nil
 	}
-	return attachZstd(out, "requests.csv.zst", f.buf.Bytes())
+	if f.cut > 0 {
+		fmt.Fprintf(f.z, "# %d more requests; trace.cap is the bound\n", f.cut)
+	}
+	if err := f.z.Close(); err != nil {
+		return fmt.Errorf("requests: %w", err)
+	}
+	out.Attachments = append(out.Attachments, result.Attachment{Name: "requests.csv.zst", Data: f.buf.Bytes()})
+	return nil
 }
 
 func attachZstd(out *result.Outcome, name string, data []byte) error {

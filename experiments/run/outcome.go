@@ -1,6 +1,7 @@
 package run
 
 import (
+	"fmt"
 	"sort"
 	"time"
 
@@ -57,8 +58,16 @@ func (x *run) count() counters {
 	return c
 }
 
+// maxTimeline bounds the rows of the timeline: what comes later is left out, and a
+// label of the result says so.
+const maxTimeline = 1 << 20
+
 // tick closes a second of the timeline.
 func (x *run) tick() {
+	if len(x.timeline)+x.s.N > maxTimeline {
+		x.cut = true
+		return
+	}
 	st := x.sim.Stats()
 	second := int((x.sim.Now() - 1) / protocols.Time(time.Second))
 	for i := range st.Nodes {
@@ -66,11 +75,9 @@ func (x *run) tick() {
 		if !n.ID.IsReplica() {
 			continue
 		}
-		row := result.ReplicaRow{Second: second, Replica: int(n.ID), View: x.progress.view[n.ID], Up: x.up(n.ID)}
-		row.Committed = int64(x.progress.executed[n.ID]) - int64(x.executed[n.ID])
-		if row.Committed < 0 { // restarted, and executing again
-			row.Committed = 0
-		}
+		row := result.ReplicaRow{Second: second, Replica: int(n.ID), View: x.progress.view[n.ID], Up: !n.Down && !n.Paused}
+		// Less than before only where speculation was taken back.
+		row.Committed = max(x.progress.executed[n.ID]-x.executed[n.ID], 0)
 		x.executed[n.ID] = x.progress.executed[n.ID]
 		var old netsim.NodeStats
 		if i < len(x.before) {
@@ -78,29 +85,14 @@ func (x *run) tick() {
 		}
 		row.CPU = n.CPU - old.CPU
 		for c := range n.Sent {
+			row.MessagesOut += int64(n.Sent[c].Messages - old.Sent[c].Messages)
+			row.MessagesIn += int64(n.Received[c].Messages - old.Received[c].Messages)
 			row.BytesOut += int64(n.Sent[c].Bytes - old.Sent[c].Bytes)
 			row.BytesIn += int64(n.Received[c].Bytes - old.Received[c].Bytes)
 		}
 		x.timeline = append(x.timeline, row)
 	}
 	x.before = st.Nodes
-}
-
-// up says whether the fault plan has the replica down now.
-func (x *run) up(id protocols.NodeID) bool {
-	now := time.Duration(x.sim.Now())
-	for i := range x.s.Faults {
-		f := &x.s.Faults[i]
-		if f.Kind != "crash" || f.On != nil || f.At.Std() > now || f.For > 0 && f.At.Std()+f.For.Std() <= now {
-			continue
-		}
-		for _, n := range f.Nodes {
-			if NodeID(n) == id {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 func (x *run) outcome(from, to counters) (*result.Outcome, error) {
@@ -125,6 +117,9 @@ func (x *run) outcome(from, to counters) (*result.Outcome, error) {
 	sort.SliceStable(r.Faults, func(i, j int) bool { return r.Faults[i].FromS < r.Faults[j].FromS })
 	x.cost(r, from, to)
 	r.Labels = append(r.Labels, x.costs.labels()...)
+	if x.cut {
+		r.Labels = append(r.Labels, fmt.Sprintf("the timeline ends after %d s, at its bound of %d rows", len(x.timeline)/s.N, maxTimeline))
+	}
 	if s.Workload.Kind == "closed" {
 		r.Labels = append(r.Labels, "closed loop")
 	}

@@ -11,7 +11,8 @@ import (
 // progress follows the correct replicas: what they execute, which views they enter,
 // who leads. Of the collector of ledger time it knows what is unanswered.
 type progress struct {
-	executed []uint64
+	executed []int64  // requests executed for the first time
+	reached  []uint64 // highest index executed or adopted so far
 	view     []uint64
 	faulty   []bool
 	primary  protocols.NodeID
@@ -30,7 +31,7 @@ type viewKey struct {
 
 func newProgress(n int, collector protocols.NodeID, until protocols.Time) *progress {
 	return &progress{
-		executed: make([]uint64, n), view: make([]uint64, n), faulty: make([]bool, n), views: make(map[viewKey]bool),
+		executed: make([]int64, n), reached: make([]uint64, n), view: make([]uint64, n), faulty: make([]bool, n), views: make(map[viewKey]bool),
 		collector: collector, until: until, ticks: make(map[uint64]bool),
 	}
 }
@@ -50,8 +51,18 @@ func (p *progress) Observe(at protocols.Time, node protocols.NodeID, ev *protoco
 		return
 	}
 	switch ev.Kind {
-	case protocols.EventExecuted, protocols.EventRolledBack, protocols.EventTransfer:
-		p.executed[node] = ev.Index
+	case protocols.EventExecuted:
+		if ev.Index > p.reached[node] { // not again after a restart
+			p.reached[node] = ev.Index
+			p.executed[node]++
+		}
+	case protocols.EventRolledBack:
+		if ev.Index < p.reached[node] {
+			p.executed[node] -= int64(p.reached[node] - ev.Index)
+			p.reached[node] = ev.Index
+		}
+	case protocols.EventTransfer:
+		p.reached[node] = max(p.reached[node], ev.Index)
 	case protocols.EventNewView:
 		p.view[node] = ev.View
 		p.views[viewKey{ev.Path, ev.View}] = true

@@ -62,7 +62,8 @@ type run struct {
 	recorder *result.Recorder
 	timeline []result.ReplicaRow
 	before   []netsim.NodeStats // at the last tick of the timeline
-	executed []uint64
+	executed []int64            // at the last tick
+	cut      bool               // the timeline has reached its bound
 	trace    *traceFile
 	requests *requestFile
 }
@@ -97,7 +98,7 @@ func Sim(ctx context.Context, c *scenario.Catalog, s *scenario.Scenario, opt Opt
 
 func newRun(s *scenario.Scenario, opt Options) *run {
 	x := &run{
-		s: s, opt: opt, lies: make(map[protocols.NodeID]protocols.Adversary), executed: make([]uint64, s.N),
+		s: s, opt: opt, lies: make(map[protocols.NodeID]protocols.Adversary), executed: make([]int64, s.N),
 		cores: make(map[netsim.HostID]int64),
 	}
 	x.progress = newProgress(s.N, x.collectorID(), protocols.Time(s.Window.Total()))
@@ -162,7 +163,9 @@ func (x *run) build(c *scenario.Catalog) error {
 	if cfg.Sink == nil && x.trace != nil {
 		cfg.Sink = x.trace
 	}
-	x.requests = newRequestFile(s, app.Classes)
+	if x.requests, err = newRequestFile(s, app.Classes); err != nil {
+		return err
+	}
 	counts := s.Spread()
 	if err := x.workload(netsim.AppSchemeOf(&cfg), counts); err != nil {
 		return err

@@ -160,8 +160,8 @@ func (w Window) Total() time.Duration { return (w.Warmup + w.Measure + w.Cooldow
 // Trace says what is recorded beside the summary.
 type Trace struct {
 	Record   string       `key:"record" enum:"none,events,full" doc:"nothing, protocol events only, or every message"`
-	Cap      strict.Bytes `key:"cap" min:"1" doc:"bound of the recorded trace"`
-	Requests bool         `key:"requests" doc:"record every request"`
+	Cap      strict.Bytes `key:"cap" min:"1" doc:"bound of the recorded trace, and of the text of the recorded requests"`
+	Requests bool         `key:"requests" doc:"record every request, up to cap"`
 }
 
 // Checks switches the costly checks. Agreement, validity, integrity and the

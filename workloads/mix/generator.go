@@ -159,7 +159,7 @@ func (g *Generator) Counters(add func(name string, value uint64)) {
 		}
 	}
 	codes := make([]market.Code, 0, len(s.Codes))
-	for c := range s.Codes { //lint:allow determinism sorted below
+	for c := range s.Codes {
 		codes = append(codes, c)
 	}
 	slices.Sort(codes)

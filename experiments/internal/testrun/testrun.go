@@ -97,7 +97,7 @@ func Run(_ context.Context, s *scenario.Scenario) (*result.Outcome, error) {
 	view := uint64(0)
 	for sec := range bins {
 		for i := 0; i < s.N; i++ {
-			row := result.ReplicaRow{Second: sec, Replica: i, Committed: bins[sec], View: view, Up: true, Messages: map[string]int64{"PREPARE": bins[sec] * int64(s.N)}}
+			row := result.ReplicaRow{Second: sec, Replica: i, Committed: bins[sec], View: view, Up: true, MessagesOut: bins[sec] * int64(s.N)}
 			if _, is := down(int64(sec)*result.Second + 1); is {
 				row.Up = i != 0
 				row.View = view + 1
