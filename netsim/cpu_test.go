@@ -283,4 +283,16 @@ func TestDatagramsShareNoFlush(t *testing.T) {
 	st := s.run(time.Second)
 	require.EqualValues(t, 20*us, st.Nodes[0].CPU)
 	require.EqualValues(t, 40*us, st.Nodes[1].CPU)
+
+	// A profile may know what datagrams cost.
+	udp := *prof
+	udp.UDP = &profile.Sockets{Send: profile.IO{Flush: 3 * int64(us) * 1000}, Recv: profile.IO{Message: int64(us) * 1000}}
+	for transport, want := range map[Transport][2]time.Duration{Datagram: {3 * us, us}, Stream: {us, 2 * us}} {
+		s := newStage(t, Config{Transport: transport, Profile: &udp})
+		s.add(0, &puppet{start: func(p *puppet, _ protocols.Boot) { p.ask(1, 1, 0) }})
+		s.add(1, &puppet{})
+		st := s.run(time.Second)
+		require.EqualValues(t, want[0], st.Nodes[0].CPU, transport)
+		require.EqualValues(t, want[1], st.Nodes[1].CPU, transport)
+	}
 }

@@ -16,6 +16,7 @@ type host struct {
 	place int
 	link  topology.Link
 	prof  *profile.Profile // nil costs nothing
+	io    profile.Sockets  // of the transport
 	scale int64            // per mille on every CPU cost, profile and faults
 	cores []int64          // busy-until of each core
 	tx    nic
@@ -110,6 +111,12 @@ func (s *Sim) AddHost(spec HostSpec) (HostID, error) {
 	}
 	if h.prof != nil && h.prof.Free() {
 		h.prof = nil
+	}
+	if p := h.prof; p != nil {
+		h.io = profile.Sockets{Send: p.Send, Recv: p.Recv}
+		if s.cfg.Transport == Datagram && p.UDP != nil {
+			h.io = *p.UDP
+		}
 	}
 	l := &h.link
 	if l.MTU == 0 {

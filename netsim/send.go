@@ -101,9 +101,10 @@ func (s *Sim) copyCost(h *host, pl *payload) int64 {
 	if h.prof == nil {
 		return 0
 	}
-	c := h.prof.Send.Message + h.prof.Send.Byte*int64(pl.size)
+	io := &h.io.Send
+	c := io.Message + io.Byte*int64(pl.size)
 	if pl.flush {
-		c += h.prof.Send.Flush
+		c += io.Flush
 	}
 	return scaled(c, h.scale)
 }

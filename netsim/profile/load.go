@@ -70,6 +70,7 @@ const (
 //	scale_permille: 1000           # optional; 6100 = 6.1 times slower
 //	io:                            # [per flush, per message, per byte]
 //	  tcp: {send: [2280000, 120000, 160], recv: [1550000, 100000, 100]}
+//	  udp: {send: [3660000, 0, 0], recv: [1660000, 0, 16]}    # optional
 //	step: {base: 200000, timer: 100000}
 //	disk: {fsync: 68000000, per_record: 2500000}
 //	ops:                           # every operation, in one of two forms
@@ -96,8 +97,13 @@ func Parse(file string, data []byte) (*Profile, error) {
 	if v := top.Get("scale_permille"); v.Present() {
 		p.ScalePermille = v.Int(1, maxScale)
 	}
-	tcp := top.Need("io").Map("tcp").Need("tcp").Map("send", "recv")
-	p.Send, p.Recv = parseIO(tcp.Need("send")), parseIO(tcp.Need("recv"))
+	sockets := top.Need("io").Map("tcp", "udp")
+	tcp := parseSockets(sockets.Need("tcp"))
+	p.Send, p.Recv = tcp.Send, tcp.Recv
+	if v := sockets.Get("udp"); v.Present() {
+		udp := parseSockets(v)
+		p.UDP = &udp
+	}
 	step := top.Need("step").Map("base", "timer")
 	p.StepBase, p.StepTimer = step.Need("base").Int(0, maxCost), step.Need("timer").Int(0, maxCost)
 	disk := top.Need("disk").Map("fsync", "per_record")
@@ -147,6 +153,11 @@ func (p *Profile) parseHost(v strict.Value) {
 			*f.to = e.Text()
 		}
 	}
+}
+
+func parseSockets(v strict.Value) Sockets {
+	m := v.Map("send", "recv")
+	return Sockets{Send: parseIO(m.Need("send")), Recv: parseIO(m.Need("recv"))}
 }
 
 func parseIO(v strict.Value) IO {
@@ -219,6 +230,9 @@ func (p *Profile) Encode() []byte {
 	}
 	fmt.Fprintf(&b, "scale_permille: %d\nio: # [per flush, per message, per byte], picoseconds\n  tcp: {send: [%d, %d, %d], recv: [%d, %d, %d]}\n",
 		p.ScalePermille, p.Send.Flush, p.Send.Message, p.Send.Byte, p.Recv.Flush, p.Recv.Message, p.Recv.Byte)
+	if u := p.UDP; u != nil {
+		fmt.Fprintf(&b, "  udp: {send: [%d, %d, %d], recv: [%d, %d, %d]}\n", u.Send.Flush, u.Send.Message, u.Send.Byte, u.Recv.Flush, u.Recv.Message, u.Recv.Byte)
+	}
 	fmt.Fprintf(&b, "step: {base: %d, timer: %d}\ndisk: {fsync: %d, per_record: %d}\nops:\n", p.StepBase, p.StepTimer, p.Fsync, p.PerRecord)
 	for op := range p.Ops {
 		c := &p.Ops[op]

@@ -45,11 +45,8 @@ func (c *Cost) lookUp(size int64) int64 {
 // message in it, per byte.
 type IO struct{ Flush, Message, Byte int64 }
 
-// At returns the price of one flush or read that carries messages of bytes in
-// all, unscaled.
-func (io IO) At(messages, bytes int) int64 {
-	return io.Flush + io.Message*int64(messages) + io.Byte*int64(bytes)
-}
+// Sockets is the price of both directions of one kind of socket.
+type Sockets struct{ Send, Recv IO }
 
 // Profile says what work costs on one kind of host. All costs are picoseconds.
 type Profile struct {
@@ -60,7 +57,10 @@ type Profile struct {
 	// ScalePermille scales every CPU cost: 6100 is a machine 6.1 times slower.
 	ScalePermille int64
 	Cores         int
-	Send, Recv    IO
+	// Send and Recv are TCP, UDP is datagrams, each of which is a flush and a read
+	// of its own; nil charges them what TCP does.
+	Send, Recv IO
+	UDP        *Sockets
 	// StepBase is charged for every handled message, StepTimer for every timer.
 	StepBase, StepTimer int64
 	// Fsync is one group commit, PerRecord each record in it. They are not CPU
@@ -100,28 +100,9 @@ func (m Measurement) SpreadPermille() int64 {
 	return mulDiv(m.Median-m.Min, 1000, m.Min)
 }
 
-// Cost returns the scaled price of an operation over size bytes in picoseconds.
-func (p *Profile) Cost(op protocols.Op, size int) int64 {
-	return p.Scale(p.Ops[op].At(size))
-}
-
-// SendCost is the scaled CPU price of one flush.
-func (p *Profile) SendCost(messages, bytes int) int64 { return p.Scale(p.Send.At(messages, bytes)) }
-
-// RecvCost is the scaled CPU price of one read.
-func (p *Profile) RecvCost(messages, bytes int) int64 { return p.Scale(p.Recv.At(messages, bytes)) }
-
-// Scale applies ScalePermille to a CPU time in picoseconds.
-func (p *Profile) Scale(ps int64) int64 {
-	if p.ScalePermille == 1000 {
-		return ps
-	}
-	return mulDiv(ps, p.ScalePermille, 1000)
-}
-
 // Free reports whether every cost is zero: the network-only model.
 func (p *Profile) Free() bool {
-	free := p.Send == IO{} && p.Recv == IO{} && p.StepBase == 0 && p.StepTimer == 0 && p.Fsync == 0 && p.PerRecord == 0
+	free := p.Send == IO{} && p.Recv == IO{} && (p.UDP == nil || *p.UDP == Sockets{}) && p.StepBase == 0 && p.StepTimer == 0 && p.Fsync == 0 && p.PerRecord == 0
 	for i := range p.Ops {
 		c := &p.Ops[i]
 		free = free && c.A == 0 && c.B == 0 && (len(c.Table) == 0 || c.Table[len(c.Table)-1][1] == 0)

@@ -29,26 +29,15 @@ func TestEmbedded(t *testing.T) {
 	}
 	server, err := Load("server")
 	require.NoError(t, err)
-	require.Equal(t, int64(33_100_000), server.Cost(protocols.OpVerify, 0))
-	require.Equal(t, int64(65_000+460*1024), server.Cost(protocols.OpDigest, 1024))
-	require.Equal(t, int64(2_280_000+3*120_000+200*160), server.SendCost(3, 200))
-	require.Equal(t, int64(1_550_000+120_000-20_000+200*100), server.RecvCost(1, 200))
+	require.Equal(t, int64(33_100_000), server.Ops[protocols.OpVerify].At(0))
+	require.Equal(t, int64(65_000+460*1024), server.Ops[protocols.OpDigest].At(1024))
+	require.Equal(t, IO{2_280_000, 120_000, 160}, server.Send)
+	require.Equal(t, IO{1_550_000, 100_000, 100}, server.Recv)
+	require.Equal(t, &Sockets{Send: IO{Flush: 3_660_000}, Recv: IO{Flush: 1_660_000, Byte: 16}}, server.UDP)
 	pi, err := Load("pi4")
 	require.NoError(t, err)
-	require.Equal(t, int64(370_000_000), pi.Cost(protocols.OpAppVerify, 0))
+	require.Equal(t, int64(370_000_000), pi.Ops[protocols.OpAppVerify].At(0))
 	require.Equal(t, "emulated", pi.Origin)
-}
-
-func TestScale(t *testing.T) {
-	p, err := Load("server")
-	require.NoError(t, err)
-	slow := *p
-	slow.ScalePermille = 6100
-	require.Equal(t, int64(6_100*33_100), slow.Cost(protocols.OpVerify, 0))
-	require.Equal(t, int64(0), slow.Scale(0))
-	slow.ScalePermille = maxScale
-	slow.Ops[protocols.OpApply] = Cost{A: maxCost, B: maxPerByte}
-	require.Equal(t, int64(ceiling), slow.Cost(protocols.OpApply, math.MaxInt32/4), "saturates instead of overflowing")
 }
 
 func TestTable(t *testing.T) {
@@ -60,6 +49,8 @@ func TestTable(t *testing.T) {
 	require.Equal(t, int64(100), one.At(1000))
 	steep := Cost{Table: [][2]int64{{0, 0}, {1, maxCost}}}
 	require.Equal(t, int64(ceiling), steep.At(1<<30))
+	dear := Cost{A: maxCost, B: maxPerByte}
+	require.Equal(t, dear.At(1<<30), dear.At(math.MaxInt32), "more than 1 GiB costs the same")
 }
 
 func drawCost(t *rapid.T) (c Cost) {
@@ -99,16 +90,11 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// Monotone in size, and monotone in scale: a slower machine is never faster.
 func TestMonotone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := Profile{ScalePermille: rapid.Int64Range(1, maxScale).Draw(t, "scale")}
-		p.Ops[0] = drawCost(t)
+		c := drawCost(t)
 		size := rapid.IntRange(0, 1<<29).Draw(t, "size")
-		slower := p
-		slower.ScalePermille++
-		require.GreaterOrEqual(t, slower.Cost(0, size), p.Cost(0, size))
-		require.GreaterOrEqual(t, p.Cost(0, size+rapid.IntRange(0, 100).Draw(t, "more")), p.Cost(0, size))
+		require.GreaterOrEqual(t, c.At(size+rapid.IntRange(0, 100).Draw(t, "more")), c.At(size))
 	})
 }
 
@@ -119,15 +105,15 @@ func TestErrors(t *testing.T) {
 		{"schema: 1", "schema: 2", `x.yaml:3: schema: is 2; allowed is 1 to 1`},
 		{"origin: measured", "origin: guessed", `x.yaml:6: origin: is "guessed"; allowed: assumed, emulated, measured, none`},
 		{"origin: measured", "origin: none", `x.yaml:6: origin: is none, but costs are given; want measured, emulated or assumed`},
-		{"disk: {fsync", "disc: {fsync", `x.yaml:11: unknown key "disc"; did you mean "disk"?`},
-		{"  mac_verify: {linear: [172000, 0]}\n", "", `x.yaml:13: ops: key "mac_verify" is missing`},
-		{"sign: {linear: [13900000, 0]}", "sign: {linear: [-1, 0]}", `x.yaml:16: ops.sign.linear[0]: is -1; allowed is 0 to 1000000000000000`},
-		{"sign: {linear: [13900000, 0]}", "sign: {linear: [1]}", `x.yaml:16: ops.sign.linear: has 1 entries; want 2`},
-		{"sign: {linear: [13900000, 0]}", "sign: {linear: [1, 2000000000]}", `x.yaml:16: ops.sign.linear: 2000000000 per byte; at most 1000000000`},
-		{"sign: {linear: [13900000, 0]}", "sign: {}", `x.yaml:16: ops.sign: wants exactly one of linear: [a, b] and table: [[size, cost], ...]`},
-		{"sign: {linear: [13900000, 0]}", "sign: {table: [[64, 5], [64, 6]]}", `x.yaml:16: ops.sign.table[1]: size 64 follows 64; sizes must ascend`},
-		{"sign: {linear: [13900000, 0]}", "sign: {table: [[64, 5], [65, 4]]}", `x.yaml:16: ops.sign.table[1]: cost 4 follows 5; costs must not descend`},
-		{"sign: {linear: [13900000, 0]}", "sing: {linear: [13900000, 0]}", `x.yaml:16: ops: unknown key "sing"; did you mean "sign"?`},
+		{"disk: {fsync", "disc: {fsync", `x.yaml:12: unknown key "disc"; did you mean "disk"?`},
+		{"  mac_verify: {linear: [172000, 0]}\n", "", `x.yaml:14: ops: key "mac_verify" is missing`},
+		{"sign: {linear: [13900000, 0]}", "sign: {linear: [-1, 0]}", `x.yaml:17: ops.sign.linear[0]: is -1; allowed is 0 to 1000000000000000`},
+		{"sign: {linear: [13900000, 0]}", "sign: {linear: [1]}", `x.yaml:17: ops.sign.linear: has 1 entries; want 2`},
+		{"sign: {linear: [13900000, 0]}", "sign: {linear: [1, 2000000000]}", `x.yaml:17: ops.sign.linear: 2000000000 per byte; at most 1000000000`},
+		{"sign: {linear: [13900000, 0]}", "sign: {}", `x.yaml:17: ops.sign: wants exactly one of linear: [a, b] and table: [[size, cost], ...]`},
+		{"sign: {linear: [13900000, 0]}", "sign: {table: [[64, 5], [64, 6]]}", `x.yaml:17: ops.sign.table[1]: size 64 follows 64; sizes must ascend`},
+		{"sign: {linear: [13900000, 0]}", "sign: {table: [[64, 5], [65, 4]]}", `x.yaml:17: ops.sign.table[1]: cost 4 follows 5; costs must not descend`},
+		{"sign: {linear: [13900000, 0]}", "sing: {linear: [13900000, 0]}", `x.yaml:17: ops: unknown key "sing"; did you mean "sign"?`},
 		{"cores: 2", "cores: 0", `x.yaml:7: host.cores: is 0; allowed is 1 to 4096`},
 		{"cores: 2", "cores: 2.5", `x.yaml:7: host.cores: is "2.5"; want an integer from 1 to 4096`},
 	} {
@@ -156,7 +142,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for op := range protocols.NumOps {
-			if p.Cost(op, 1000) < 0 {
+			if p.Ops[op].At(1000) < 0 {
 				t.Fatal("negative cost")
 			}
 		}
@@ -193,8 +179,11 @@ func TestFit(t *testing.T) {
 	require.Equal(t, Cost{A: 100, B: 3}, line([2]int{10, 110}, 130, 430))
 	require.Equal(t, Cost{A: 500}, line([2]int{10, 110}, 500, 400), "never a negative slope")
 	send, recv := IO{Flush: 2_000_000, Message: 120_000, Byte: 100}, IO{Flush: 1_500_000, Message: 90_000, Byte: 100}
-	trip := func(messages, bytes int) int64 { return 2*send.At(messages, bytes) + 2*recv.At(messages, bytes) }
-	out, in := fitIO(send.At(1, 64), send.At(16, 1024), trip(1, 64), trip(16, 1024), trip(1, largeMessage))
+	price := func(io IO, messages, bytes int64) int64 { return io.Flush + io.Message*messages + io.Byte*bytes }
+	trip := func(messages, bytes int64) int64 {
+		return 2*price(send, messages, bytes) + 2*price(recv, messages, bytes)
+	}
+	out, in := fitIO(price(send, 1, 64), price(send, 16, 1024), trip(1, 64), trip(16, 1024), trip(1, largeMessage))
 	require.Equal(t, []IO{send, recv}, []IO{out, in})
 }
 
@@ -207,7 +196,7 @@ func TestMeasure(t *testing.T) {
 	require.Equal(t, []string{"ops.apply", "ops.snapshot"}, p.Assumed)
 	require.NotEmpty(t, p.Hash)
 	for _, op := range []protocols.Op{protocols.OpDigest, protocols.OpMAC, protocols.OpSign, protocols.OpVerify, protocols.OpAppVerify} {
-		require.Positive(t, p.Cost(op, 64), op)
+		require.Positive(t, p.Ops[op].At(64), op)
 	}
 	require.Positive(t, p.Fsync+p.PerRecord)
 	file := filepath.Join(t.TempDir(), "p.yaml")
@@ -226,6 +215,6 @@ func BenchmarkCost(b *testing.B) {
 	p, err := Load("pi4")
 	require.NoError(b, err)
 	for b.Loop() {
-		p.Cost(protocols.OpDigest, 200)
+		p.Ops[protocols.OpDigest].At(200)
 	}
 }

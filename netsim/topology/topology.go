@@ -58,27 +58,3 @@ func (p *Path) Quantile(ppm int64) int64 {
 	}
 	return p.Floor + p.Jitter.At(ppm)
 }
-
-// MinDelay is the smallest one-way delay between any two places.
-func (t *Topology) MinDelay() int64 {
-	least := t.Paths[0][0].Quantile(0)
-	for i := range t.Paths {
-		for j := range t.Paths[i] {
-			least = min(least, t.Paths[i][j].Quantile(0))
-		}
-	}
-	return least
-}
-
-// Lossy reports whether any path loses packets. A run over such a topology must
-// say what its transport does about it.
-func (t *Topology) Lossy() bool {
-	for i := range t.Paths {
-		for j := range t.Paths[i] {
-			if t.Paths[i][j].LossPPM > 0 {
-				return true
-			}
-		}
-	}
-	return false
-}

@@ -24,6 +24,17 @@ func load(t require.TestingT, name string) *Topology {
 	return topo
 }
 
+// shortest is the smallest one-way delay between any two places.
+func shortest(t *Topology) int64 {
+	least := t.Paths[0][0].Quantile(0)
+	for i := range t.Paths {
+		for j := range t.Paths[i] {
+			least = min(least, t.Paths[i][j].Quantile(0))
+		}
+	}
+	return least
+}
+
 func TestEmbedded(t *testing.T) {
 	require.Equal(t, []string{
 		"4g", "5g", "ec2", "lan", "lan-10ms", "lan-1ms", "leo", "lte-m", "metro", "nb-iot",
@@ -37,7 +48,7 @@ func TestEmbedded(t *testing.T) {
 		require.NotEmpty(t, topo.Doc)
 		require.False(t, seen[topo.Hash], "two topologies are the same")
 		seen[topo.Hash] = true
-		require.Positive(t, topo.MinDelay())
+		require.Positive(t, shortest(topo))
 		for i, place := range topo.Places {
 			require.GreaterOrEqual(t, place.Link.Up, int64(0))
 			if place.Profile != "" {
@@ -55,8 +66,6 @@ func TestEmbedded(t *testing.T) {
 			}
 		}
 	}
-	require.True(t, load(t, "wifi-good").Lossy())
-	require.False(t, load(t, "metro").Lossy())
 	require.Equal(t, load(t, "wan").Paths[0][1].Jitter, load(t, "wan").Paths[1][0].Jitter)
 }
 
@@ -259,7 +268,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		topo, err := Parse("x", data)
-		if err == nil && topo.MinDelay() < 1 {
+		if err == nil && shortest(topo) < 1 {
 			t.Fatal("a delay without a minimum")
 		}
 	})
