@@ -17,13 +17,15 @@ type Mode uint8
 // Modes. Traces of Exact and Fast are equal wherever Fast is allowed, as long as no
 // bounded queue overflows.
 const (
-	// Auto: Fast for each host where it is exact, Exact elsewhere and with a Sink.
+	// Auto: Fast for each host where it is exact; Exact elsewhere, with a Sink and
+	// with an Inbox below the default.
 	Auto Mode = iota
 	// Exact: a message waits in the inbox of its lane until the lane is free.
 	Exact
 	// Fast: a message is handled when it reaches the NIC, ahead of time. Only
 	// for hosts with one lane and one core (or without CPU costs), in runs
-	// without faults.
+	// without faults. As many messages as Inbox are handled ahead of time before
+	// the next ones wait, so up to twice as many are accepted.
 	Fast
 )
 

@@ -75,10 +75,10 @@
 // becomes free. Fast handles a message ahead of time when it arrives at the NIC;
 // that is exact for hosts with one lane and one core (or no costs) in runs
 // without faults, and Auto uses it there. Timers and local messages that come
-// before the end of a reception send the message the exact way. One thing differs
-// between Exact and Fast: what a node is told when a bounded queue overflows may
-// reach it behind a message whose reception had begun. Observers hear of
-// events in virtual-time order in either mode. Streams keep one queue entry per
+// before the end of a reception send the message the exact way. Exact and Fast
+// differ when a bounded queue overflows: what a node is told of that may reach it
+// behind a message whose reception had begun, and an inbox may take twice as much.
+// Observers hear of events in virtual-time order in either mode. Streams keep one queue entry per
 // broadcast and place; where copies have jitter of their own an entry yields each
 // copy one nanosecond before its earliest arrival, and the copy becomes an event
 // of its own (nothing is ever clamped). Runs with faults let every copy depart by

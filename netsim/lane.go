@@ -45,7 +45,8 @@ type lane struct {
 	head  int
 	count int
 
-	ahead   aheadRing // steps that were executed ahead of time and are not due yet
+	inFront int       // steps executed ahead of time since the lane was idle, at least
+	ahead   aheadRing // those that are not due yet, if the run may be stopped
 	timers  timerHeap
 	wakes   []int64 // pending wake events, latest first
 	pending int     // local hand-offs under way
@@ -81,21 +82,36 @@ type groupFlush struct {
 	flushState
 }
 
+// mayRunAhead bounds what fast mode handles ahead of time as Config.Inbox bounds
+// what waits: as many since the lane was idle, then the rest waits in the inbox.
+func (l *lane) mayRunAhead(s *Sim) bool {
+	if l.busy <= s.now {
+		l.inFront = 0
+	}
+	return l.inFront < s.cfg.Inbox
+}
+
 // aheadStep is a step that was executed before its time, in fast mode.
 type aheadStep struct {
 	start int64
 	chain uint64 // of the process, before it
 }
 
-// aheadRing holds such steps in order. It is the inbox as it would be if they had
-// waited in it, so its length counts towards Config.Inbox.
+// aheadRing holds those that are not due yet, in order, in runs that an observer
+// may stop before them.
 type aheadRing struct {
 	ring  []aheadStep // a power of two
 	head  int
 	count int
 }
 
-func (r *aheadRing) push(x aheadStep) {
+func (r *aheadRing) nth(i int) *aheadStep { return &r.ring[(r.head+i)&(len(r.ring)-1)] }
+
+func (r *aheadRing) push(x aheadStep, now int64) {
+	for r.count > 0 && r.nth(0).start <= now {
+		r.head = (r.head + 1) & (len(r.ring) - 1)
+		r.count--
+	}
 	if r.count == len(r.ring) {
 		bigger := make([]aheadStep, max(8, 2*len(r.ring)))
 		for i := range r.count {
@@ -105,27 +121,6 @@ func (r *aheadRing) push(x aheadStep) {
 	}
 	*r.nth(r.count) = x
 	r.count++
-}
-
-func (r *aheadRing) nth(i int) *aheadStep { return &r.ring[(r.head+i)&(len(r.ring)-1)] }
-
-// waiting counts what has come to the lane and has not begun.
-func (l *lane) waiting(now int64) int {
-	r := &l.ahead
-	for r.count > 0 && r.nth(0).start <= now {
-		r.head = (r.head + 1) & (len(r.ring) - 1)
-		r.count--
-	}
-	return l.count + r.count
-}
-
-// waitingAt counts the same at a time that may lie ahead.
-func (l *lane) waitingAt(at int64) int {
-	n, r := l.count, &l.ahead
-	for i := r.count - 1; i >= 0 && r.nth(i).start > at; i-- {
-		n++
-	}
-	return n
 }
 
 func (s *Sim) newLane(p *proc, idx int) *lane {

@@ -462,12 +462,9 @@ func (s *Sim) enter(ref uint32, pl *payload, src, dst int32, key uint64, flags u
 		}
 		l = p.lanes[i]
 	}
-	if l.waiting(s.now) >= s.cfg.Inbox {
-		s.pump(l) // what begins now waits no more, whatever the order of events
-		if l.waiting(s.now) >= s.cfg.Inbox {
-			s.dropCopy(ref, pl, dst, DropInbox)
-			return
-		}
+	if l.count >= s.cfg.Inbox {
+		s.dropCopy(ref, pl, dst, DropInbox)
+		return
 	}
 	if s.cfg.Wire {
 		ref = s.rewire(ref, dst, flags)
@@ -481,15 +478,16 @@ func (s *Sim) enter(ref uint32, pl *payload, src, dst int32, key uint64, flags u
 		if !s.admitAside(&it, pl, p, h) {
 			return
 		}
-	} else if h.fast && l.count == 0 && l.pending == 0 && !l.full(s) {
+	} else if h.fast && l.count == 0 && l.pending == 0 && l.mayRunAhead(s) && !l.full(s) {
 		if l.timers.len() == 0 || l.timers.min() > rx {
 			if start := max(rx, l.busy); start < s.until {
 				core := -1
 				if h.prof != nil {
 					core = 0
 				}
-				if start > s.now {
-					l.ahead.push(aheadStep{start: start, chain: p.chain.h})
+				l.inFront++
+				if s.stoppable && start > s.now {
+					l.ahead.push(aheadStep{start: start, chain: p.chain.h}, s.now)
 				}
 				s.step(l, &it, start, core)
 				if l.count > 0 {

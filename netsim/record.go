@@ -66,8 +66,8 @@ type Record struct {
 	Content uint64
 	// Copies of a RecordSend.
 	Copies int
-	// Waiting is how many items the lane had in its inbox when a step began (in mode
-	// Fast, how many are known to). Sending
+	// Waiting is how many items the lane had in its inbox when a step began (mode
+	// Fast keeps hardly any there). Sending
 	// is until when the NIC of its host had something to send when the step was
 	// over; where copies reach the NIC by events of their own (see Modes), the next
 	// step tells of them.

@@ -122,6 +122,7 @@ type Sim struct {
 	emitted   emitHeap
 	emitSeq   uint64
 	stoppers  []Stopper // by observer, nil for most
+	stoppable bool      // there is one
 	triggered bool      // some fault waits for an event
 	tracing   *ring
 	sinkOn    bool
@@ -182,6 +183,7 @@ func New(cfg Config) (*Sim, error) {
 	for _, o := range cfg.Observers {
 		st, _ := o.(Stopper)
 		s.stoppers = append(s.stoppers, st)
+		s.stoppable = s.stoppable || st != nil
 	}
 	if !cfg.NoRing {
 		s.tracing = newRing(RingRecords)
@@ -210,7 +212,8 @@ func (s *Sim) Now() protocols.Time { return protocols.Time(s.now) }
 
 // Stop ends the run with the present instant, that of the event that an observer
 // hears of: what begins at it still does, and nothing later belongs to the run.
-// Observers call it when they have seen enough; reason is kept for Stats.
+// Observers call it when they have seen enough; those that are no Stopper may find
+// that mode Fast has gone on a little. reason is kept for Stats.
 func (s *Sim) Stop(reason string) {
 	if s.stopped {
 		return
@@ -260,7 +263,9 @@ func (s *Sim) start() error {
 		exactNeeded := h.lanes > 1 || h.parallel || s.strict
 		switch s.cfg.Mode {
 		case Auto:
-			h.fast = !exactNeeded && s.cfg.Sink == nil // a trace shows what waits for what
+			// A trace shows what waits for what, and who bounds the inbox wants to see
+			// the bound.
+			h.fast = !exactNeeded && s.cfg.Sink == nil && s.cfg.Inbox >= DefaultInbox
 		case Fast:
 			if exactNeeded {
 				return fmt.Errorf("netsim: mode Fast needs one lane and one core per host; %s has %d lanes and %d cores: choose Auto or Exact", h.name, h.lanes, len(h.cores))

@@ -81,9 +81,10 @@ func (s *Sim) step(l *lane, it *item, start int64, core int) {
 		peer, size, typ, content = it.src, pl.size, pl.typ, pl.trace
 		path, message = pl.path, messageID(pl.src, pl.counter)
 		if prof != nil {
-			c.ps += prof.StepBase + prof.Recv.Message + prof.Recv.Byte*int64(size)
+			io := &h.io.Recv
+			c.ps += prof.StepBase + io.Message + io.Byte*int64(size)
 			if pl.flush {
-				c.ps += prof.Recv.Flush
+				c.ps += io.Flush
 			}
 		}
 		var v protocols.Verdicts
@@ -156,7 +157,7 @@ func (s *Sim) step(l *lane, it *item, start int64, core int) {
 		s.tracing.add(recordKinds[kind], l.idx, start, end, node, s.idOf(peer), typ, size, 0)
 	}
 	if s.sinkOn {
-		s.rec = Record{Kind: recordKinds[kind], At: protocols.Time(start), End: protocols.Time(end), Ready: protocols.Time(it.ready), Process: int(p.id), Node: node, Lane: l.idx, Peer: s.idOf(peer), Type: s.types[typ].mt, Path: path, Size: int(size), Key: it.key, Message: message, Content: content, Waiting: l.waitingAt(start), Sending: protocols.Time(h.tx.busy)}
+		s.rec = Record{Kind: recordKinds[kind], At: protocols.Time(start), End: protocols.Time(end), Ready: protocols.Time(it.ready), Process: int(p.id), Node: node, Lane: l.idx, Peer: s.idOf(peer), Type: s.types[typ].mt, Path: path, Size: int(size), Key: it.key, Message: message, Content: content, Waiting: l.count, Sending: protocols.Time(h.tx.busy)}
 		s.sink()
 	}
 	c.active = false
@@ -232,7 +233,7 @@ func (s *Sim) charge(op protocols.Op, size int) {
 	st.Ops[op]++
 	st.OpBytes[op] += uint64(size)
 	if c.host.prof != nil {
-		c.ps += c.host.prof.Ops[op].At(size)
+		c.ps = min(c.ps+c.host.prof.Ops[op].At(size), far)
 	}
 }
 
