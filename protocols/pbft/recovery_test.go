@@ -1,6 +1,7 @@
 package pbft
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -342,4 +343,72 @@ func TestLossesInOneView(t *testing.T) {
 	for id := range protocols.NodeID(4) {
 		require.Equal(t, ts+2, s.o(id).delivered, "replica %d", id)
 	}
+}
+
+// A crash may come between any two records, also between the state that the shell makes
+// durable and what the orderer makes of that: what is proven, what was voted for, and
+// whether the replica may vote, are known after each restart.
+func TestRestartAtAnyPointOfTheLog(t *testing.T) {
+	type point struct {
+		records []protocols.Record
+		h       uint64
+		promise *ViewChange
+		learner bool
+	}
+	options := map[string]int64{"checkpoint": 2, "windows": 2, "snapshot_every": 5}
+	s := newScript(t, 4, 1, options)
+	var points []point
+	a := s.actors[3]
+	serve(s, 0, 1, 3)
+	s.crash(3)
+	s.restart(protocols.Wiped, 3)
+	a.logged = func() {
+		p := point{records: slices.Clone(a.records), h: a.o.h, learner: a.o.learner != nil}
+		if !p.learner {
+			p.promise = a.o.viewChangeMessage(100)
+		}
+		points = append(points, p)
+	}
+	serve(s, 0, 4, 14)
+	s.suspect(0, 1, 2, 3)
+	s.run()
+	serve(s, 1, 15, 24)
+	require.Nil(t, a.o.learner)
+	require.Greater(t, len(points), 50)
+	states, vote := 0, false
+	for i, p := range points {
+		again := newScript(t, 4, 1, options)
+		again.actors[3].life, again.actors[3].records = 1, slices.Clone(p.records)
+		again.crash(3)
+		again.restart(protocols.Recovered, 3)
+		o := again.o(3)
+		require.GreaterOrEqual(t, o.delivered, o.h, "point %d", i)
+		h := p.h // the record comes before the change
+		for _, r := range p.records {
+			if m, ok := r.Message.(*StableRecord); ok {
+				h = max(h, m.Seq)
+			}
+		}
+		require.Equal(t, h, o.h, "point %d", i)
+		if last := p.records[len(p.records)-1]; last.Message.Tag() == smr.TagStateRecord {
+			states++
+		}
+		if o.learner != nil {
+			require.False(t, vote, "point %d: it has voted before", i)
+			continue
+		}
+		vote = true
+		if p.promise == nil {
+			continue
+		}
+		m := o.viewChangeMessage(100)
+		for _, e := range p.promise.Prepared {
+			require.True(t, e.Seq <= o.h || slices.Contains(m.Prepared, e), "point %d: %v is forgotten", i, e)
+		}
+		for _, e := range p.promise.PrePrepared {
+			require.True(t, e.Seq <= o.h || slices.Contains(m.PrePrepared, e), "point %d: %v is forgotten", i, e)
+		}
+	}
+	require.True(t, vote)
+	require.Greater(t, states, 2)
 }

@@ -55,6 +55,7 @@ type actor struct {
 	replica  *smr.Replica // nil: Byzantine, or crashed
 	o        *Orderer
 	records  []protocols.Record
+	logged   func() // called after every change of records; nil: not
 	timers   []armed
 	ticket   protocols.TimerID
 	executed []protocols.RequestKey
@@ -467,6 +468,9 @@ func (e *scriptEnv) Check(id uint64, _ []protocols.SigCheck) {
 
 func (e *scriptEnv) Log(m protocols.WireMessage) {
 	e.a.records = append(e.a.records, protocols.Record{Path: e.path, Message: m})
+	if e.a.logged != nil {
+		e.a.logged()
+	}
 }
 func (e *scriptEnv) LogLazily(m protocols.WireMessage) { e.Log(m) }
 func (e *scriptEnv) Compact(m protocols.WireMessage) {
