@@ -106,8 +106,56 @@ func TestFairBroadcast(t *testing.T) {
 		}
 		require.InDelta(t, whole+float64(delay)+2*float64(wireOf(0))*8, float64(a.at[copies]), 13_000)
 	}
-	_, err := New(Config{Table: testTable(), Topology: flat(1, delay, rate), Sched: Fair, Interactive: true})
+	_, err := New(Config{Table: testTable(), Topology: flat(1, delay, rate), Sched: Fair, Forward: Store})
 	require.ErrorContains(t, err, "FIFO")
+}
+
+// That faults are possible changes nothing on a fair card, with CPU costs and
+// without; and a crash while the copies of a broadcast leave loses all of them.
+func TestFairBroadcastWithFaults(t *testing.T) {
+	const rate, delay, copies, size = int64(1e9), 2 * time.Millisecond, 5, 100_000 // 4.2 ms
+	play := func(cfg Config) (string, []arrivals) {
+		cfg.Topology, cfg.Sched = flat(1, delay, rate), Fair
+		s := newStage(t, cfg)
+		n := uint64(0)
+		s.add(0, &puppet{start: func(p *puppet, _ protocols.Boot) { p.env.SetTimer(ms, 0, 0) }, timeout: func(p *puppet, _ protocols.Timer) {
+			for range 2 {
+				n++
+				p.env.Multicast(protocols.Replicas(copies+1), &msg{tag: tagPrepare, Seq: n, Data: make([]byte, size)})
+			}
+			p.ask(1, 100+n, 0)
+			if n < 6 {
+				p.env.SetTimer(10*ms, 0, 0)
+			}
+		}})
+		heard := make([]arrivals, copies)
+		for i := range copies {
+			s.add(i+1, &puppet{receive: heard[i].receive})
+		}
+		s.run(time.Second)
+		requireNothingLeft(t, s.Sim)
+		return s.TraceHash(), heard
+	}
+	for _, prof := range []*profile.Profile{nil, testProfile()} {
+		want, _ := play(Config{Profile: prof})
+		got, _ := play(Config{Profile: prof, Interactive: true})
+		require.Equal(t, want, got)
+		for at, sent := range map[time.Duration][]uint64{
+			14 * ms: {1, 2, 102},    // in the middle of the third
+			17 * ms: {1, 2, 102, 3}, // of the fourth
+		} {
+			_, heard := play(Config{Profile: prof, Faults: []Fault{{Kind: FaultCrash, At: protocols.Time(at), Nodes: ids(0)}}})
+			for i := range heard {
+				var want []uint64
+				for _, x := range sent {
+					if x < 100 || i == 0 {
+						want = append(want, x)
+					}
+				}
+				require.Equal(t, want, heard[i].seq, "node %d, crash at %v", i+1, at)
+			}
+		}
+	}
 }
 
 // The remainder of the serialisation time is carried: a million votes at 25

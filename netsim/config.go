@@ -92,7 +92,8 @@ const (
 	// Fair: packet by packet in turn, as equal connections share a link, so that
 	// all copies finish at nearly the same time. It is a closed form for the copies
 	// of one broadcast of several packets; other messages still wait for all of it.
-	// For runs without faults on hosts with one lane.
+	// For hosts with one lane. A pause that begins while the copies are handed over
+	// does not hold back those that are not.
 	Fair
 )
 
@@ -291,8 +292,8 @@ func (c *Config) check() error {
 			return errors.New("netsim: faults look at single copies, so streams of broadcasts cannot be forced on; choose Streams Auto")
 		}
 	}
-	if c.Sched == Fair && (len(c.Faults) > 0 || c.Interactive || c.Forward == Store) {
-		return errors.New("netsim: sched Fair is modelled for runs without faults and with forward Cut; choose FIFO")
+	if c.Sched == Fair && c.Forward == Store {
+		return errors.New("netsim: sched Fair is modelled with forward Cut; choose FIFO")
 	}
 	if c.Mode == Fast && (len(c.Faults) > 0 || c.Interactive) {
 		return errors.New("netsim: mode Fast handles messages ahead of time and cannot be combined with faults; choose Auto or Exact")

@@ -442,8 +442,8 @@ func (s *Sim) Inject(f Fault) error {
 		if err := f.check(s.cfg.Transport); err != nil {
 			return fmt.Errorf("netsim: %w", err)
 		}
-		if s.cfg.Mode == Fast || s.cfg.Streams == StreamsOn || s.cfg.Sched == Fair {
-			return errors.New("netsim: faults cannot be combined with mode Fast, forced streams or sched Fair; choose Auto and FIFO")
+		if s.cfg.Mode == Fast || s.cfg.Streams == StreamsOn {
+			return errors.New("netsim: faults cannot be combined with mode Fast or forced streams; choose Auto")
 		}
 		s.cfg.Faults = append(s.cfg.Faults[:len(s.cfg.Faults):len(s.cfg.Faults)], f)
 		return nil

@@ -36,10 +36,10 @@ type host struct {
 	diskJitter int64
 	txLimit    int64 // longest backlog in ns
 	rxLimit    int64
-	packet     int64 // largest on the wire
-	lastAdmit  int64 // latest end of an admission
-	current    transmission
-	entries    uint32 // copies that reached the NIC, on a shared host
+	packet     int64          // largest on the wire
+	lastAdmit  int64          // latest end of an admission
+	leaving    []transmission // in runs with faults: one, but with Sched Fair all copies of a broadcast
+	entries    uint32         // copies that reached the NIC, on a shared host
 }
 
 // proc is a process: a replica or agent with its lanes, or many clients on one

@@ -122,9 +122,11 @@ func (s *Sim) onDepart(e *event) {
 	s.travel(e.ref, pl, e.dst, at+s.path(e.src, e.dst).Floor, flags, e.seq())
 	s.fx = effects{}
 	if gap > 0 {
-		t := &src.host.current
-		*t = transmission{src: e.src, dst: e.dst, dep: s.now + gap}
+		h := src.host
+		h.leaving = slices.DeleteFunc(h.leaving, func(t transmission) bool { return t.dep <= s.now })
+		t := transmission{src: e.src, dst: e.dst, dep: later(s.now, gap)}
 		t.n = copy(t.copies[:], s.pushed)
+		h.leaving = append(h.leaving, t)
 	}
 }
 
@@ -290,11 +292,14 @@ func (s *Sim) crash(p *proc, torn bool) {
 		p.pool.crash()
 	}
 	p.pauses = nil
-	if t := &h.current; t.n > 0 && t.dep > s.now && s.eps[t.src].proc == p {
-		for _, c := range t.copies[:t.n] {
-			s.abort(c)
+	for i := range h.leaving {
+		t := &h.leaving[i]
+		if t.dep > s.now && s.eps[t.src].proc == p {
+			for _, c := range t.copies[:t.n] {
+				s.abort(c)
+			}
+			t.n = 0
 		}
-		t.n = 0
 	}
 	if len(h.procs) == 1 {
 		h.tx.busy, h.tx.rem = min(h.tx.busy, s.now), 0

@@ -24,6 +24,7 @@ type job struct {
 	lane   int32
 	notyet int64 // not before this time
 	dst    int32
+	fair   bool // all copies at once: see share
 }
 
 // leave lets an output leave its lane now that nothing holds it back.
@@ -41,14 +42,23 @@ func (s *Sim) leaveNet(l *lane, o *output, notyet int64) {
 	pl := s.payloads.get(o.ref)
 	h := l.host
 	last := max(o.at+nanos(o.acc+o.c*int64(o.n)), notyet)
+	fair := o.kind == outGroup && s.cfg.Sched == Fair && pl.gap > 0
+	ready := last
+	if fair { // the copies leave together, from when the first is ready
+		ready = max(o.at+nanos(o.acc+o.c), notyet)
+	}
 	// What a paused process had waiting for its disk leaves after the pause, behind
 	// what the pause holds back already.
-	if (s.strict || h.shared) && (last > s.now || l.proc.paused) {
+	if (s.strict || h.shared) && (ready > s.now || l.proc.paused) {
 		ref, j := s.jobs.take()
-		*j = job{output: *o, lane: l.id, notyet: notyet, dst: o.to}
+		*j = job{output: *o, lane: l.id, notyet: notyet, dst: o.to, fair: fair}
 		if o.kind == outGroup {
 			j.it = s.iterate(o.gi, pl)
+			all := j.it
 			j.dst, _ = j.it.next(s)
+			if fair {
+				j.it = all
+			}
 		}
 		s.runJob(ref)
 		return
@@ -61,7 +71,7 @@ func (s *Sim) leaveNet(l *lane, o *output, notyet int64) {
 		return
 	}
 	it := s.iterate(o.gi, pl)
-	if s.cfg.Sched == Fair && pl.gap > 0 {
+	if fair {
 		s.share(o, pl, h, it, notyet)
 		l.proc.lastDep[class] = h.tx.busy
 		return
@@ -128,6 +138,11 @@ func (s *Sim) runJob(ref uint32) {
 			return
 		}
 		pl := s.payloads.get(j.ref)
+		if j.fair {
+			s.share(&j.output, pl, l.host, j.it, j.notyet)
+			s.jobs.put(ref)
+			return
+		}
 		s.transmit(j.ref, pl, j.dst, s.now)
 		j = s.jobs.get(ref)
 		j.k++

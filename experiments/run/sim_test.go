@@ -84,7 +84,7 @@ beyond_f: true
 // Which replicas share a host, and what network cards do, is part of a scenario.
 func TestHostsAndNetworkCards(t *testing.T) {
 	hashes := make(map[string]string)
-	for _, text := range []string{"cores: 0", "nic: {sched: fair}", "nic: {forward: store}", "hosts: [0, 0, 1, 1]", "placement: shared", "hosts: [0, 0, 0, 0]"} {
+	for _, text := range []string{"cores: 0", "nic: {sched: fair}", "faults: [{kind: crash, nodes: [0], at: 50ms, for: 20ms}], nic: {sched: fair}", "nic: {forward: store}", "hosts: [0, 0, 1, 1]", "placement: shared", "hosts: [0, 0, 0, 0]"} {
 		hosts := make(map[string]int)
 		out := simulate(t, "{protocol: pbft, clients: 4, seed: 3, duration: 200ms, workload: {app: micro, kind: closed, request_bytes: 20kB}, "+text+"}", Options{Inspect: func(s *netsim.Sim) {
 			for _, n := range s.Nodes() {
@@ -101,7 +101,7 @@ func TestHostsAndNetworkCards(t *testing.T) {
 		}
 		require.Len(t, hosts, want, text)
 	}
-	require.Len(t, hashes, 6, "each of them matters; placement: shared puts the clients there, too")
+	require.Len(t, hashes, 7, "each of them matters; placement: shared puts the clients there, too")
 }
 
 // An open loop that offers ten times what its clients can submit: everything that was

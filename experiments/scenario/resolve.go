@@ -385,8 +385,6 @@ func (s *Scenario) checkHosts(app *App) error {
 	switch {
 	case s.NIC.Forward == "store":
 		why = "forward: store"
-	case len(s.Faults) > 0 || s.Loss > 0:
-		why = "faults"
 	case s.Placement == "shared" || len(s.Hosts) > 0:
 		why = "several nodes on a host"
 	case app != nil && app.Sessions:
@@ -394,7 +392,7 @@ func (s *Scenario) checkHosts(app *App) error {
 	default:
 		return nil
 	}
-	return s.doc.Errorf("nic.sched", "fair is modelled for broadcasts of single nodes without faults, not together with %s; choose fifo", why)
+	return s.doc.Errorf("nic.sched", "fair is modelled for one node per host, not together with %s; choose fifo", why)
 }
 
 func (s *Scenario) resolveNetwork(c *Catalog) error {
