@@ -3,6 +3,7 @@ package lint
 import (
 	"go/ast"
 	"go/types"
+	"slices"
 
 	"golang.org/x/tools/go/analysis"
 )
@@ -104,7 +105,7 @@ func (t *times) fields(c *checker, spec *ast.TypeSpec) {
 		return
 	}
 	for _, f := range s.Fields.List {
-		if typ := c.info.TypeOf(f.Type); typ != nil && isFloat(typ) {
+		if typ := c.info.TypeOf(f.Type); typ != nil && holdsFloat(typ, c.pass.Pkg, nil) {
 			c.report.reportf(f.Pos(), "float field in %s, a %s: use integers", spec.Name.Name, what)
 		}
 	}
@@ -191,6 +192,37 @@ func isFloat(t types.Type) bool {
 		return isFloat(t.Elem())
 	case *types.Map:
 		return isFloat(t.Key()) || isFloat(t.Elem())
+	}
+	return false
+}
+
+// holdsFloat reports whether a value of type t contains floats, also in structs that
+// are unnamed or declared in pkg, and behind pointers to these.
+func holdsFloat(t types.Type, pkg *types.Package, inside []types.Type) bool {
+	if isFloat(t) {
+		return true
+	}
+	if n, ok := types.Unalias(t).(*types.Named); ok {
+		if n.Obj().Pkg() != pkg || slices.Contains(inside, t) {
+			return false
+		}
+		inside = append(inside, t)
+	}
+	switch t := t.Underlying().(type) {
+	case *types.Pointer:
+		return holdsFloat(t.Elem(), pkg, inside)
+	case *types.Slice:
+		return holdsFloat(t.Elem(), pkg, inside)
+	case *types.Array:
+		return holdsFloat(t.Elem(), pkg, inside)
+	case *types.Map:
+		return holdsFloat(t.Key(), pkg, inside) || holdsFloat(t.Elem(), pkg, inside)
+	case *types.Struct:
+		for f := range t.Fields() {
+			if holdsFloat(f.Type(), pkg, inside) {
+				return true
+			}
+		}
 	}
 	return false
 }

@@ -83,8 +83,15 @@ type vote struct {
 func (*vote) Tag() protocols.Tag { return 1 }
 
 type replica struct {
-	rate float32 // want `float field in replica, a type that decides events`
+	rate  float32        // want `float field in replica, a type that decides events`
+	stats stats          // want `float field in replica, a type that decides events`
+	peers map[int]*stats // want `float field in replica, a type that decides events`
+	next  *replica2
 }
+
+type stats struct{ inner struct{ rate float64 } }
+
+type replica2 struct{ next *replica2 }
 
 func (*replica) Receive(protocols.Message) {}
 

@@ -11,6 +11,7 @@ type node struct {
 	done map[int]bool
 	n    int
 	keys []int
+	out  []int
 }
 
 var sent int
@@ -115,4 +116,53 @@ func generic[M ~map[K]V, K comparable, V any](m M, f func(K)) {
 	for k := range m { // want `range over a map`
 		f(k)
 	}
+}
+
+func (n *node) sortedOnSomePaths(debug bool) []int {
+	var a, b, c, d, e, f []int
+	for k := range n.log { // want `a is used on line \d+ before it is sorted on all paths`
+		a = append(a, k)
+	}
+	if debug {
+		sort.Ints(a)
+	}
+	for k := range n.log { // want `b is sorted on line \d+ on some paths only`
+		b = append(b, k)
+	}
+	_ = func() { sort.Ints(b) }
+	for k := range n.log { // want `c is used on line \d+ before it is sorted on all paths`
+		c = append(c, k)
+	}
+	if len(c) > 5 {
+		sort.Ints(c)
+	}
+	if debug {
+		for k := range n.log { // want `d is sorted on line \d+ on some paths only`
+			d = append(d, k)
+		}
+	} else {
+		sort.Ints(d)
+	}
+	switch {
+	case debug:
+		for k := range n.log { // want `e is used on line \d+ before it is sorted on all paths`
+			e = append(e, k)
+		}
+	default:
+		sort.Ints(e)
+	}
+	for k := range n.log { // want `f is used on line \d+ before it is sorted on all paths`
+		f = append(f, k)
+	}
+	for range 2 {
+		sort.Ints(f)
+	}
+	for k := range n.log { // want `n.out is not sorted when line \d+ returns`
+		n.out = append(n.out, k)
+	}
+	if debug {
+		return nil
+	}
+	sort.Ints(n.out)
+	return append(append(append(append(a, b...), c...), d...), append(e, f...)...)
 }

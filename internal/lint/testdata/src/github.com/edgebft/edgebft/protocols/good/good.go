@@ -48,6 +48,14 @@ func (n *node) sorted() []int {
 	if len(n.keys) > 1 {
 		sort.Slice(n.keys, func(i, j int) bool { return n.keys[i] < n.keys[j] })
 	}
+	var few []int
+	for k := range n.log {
+		few = append(few, k)
+	}
+	if len(few) > 3 && n.high > 0 {
+		sort.Ints(few)
+		n.high = few[0]
+	}
 	collected := slices.Collect(maps.Keys(n.log))
 	slices.Sort(collected)
 	return slices.Sorted(maps.Keys(n.log))
