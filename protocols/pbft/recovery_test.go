@@ -412,3 +412,39 @@ func TestRestartAtAnyPointOfTheLog(t *testing.T) {
 	require.True(t, vote)
 	require.Greater(t, states, 2)
 }
+
+// A liar that pretends to lose its disk whenever a NEW-VIEW rests on its VIEW-CHANGE
+// spoils a few views, not all of them.
+func TestPretendedLossesSpoilFewViews(t *testing.T) {
+	s := newScript(t, 4, 1, nil, 3)
+	life, top, spoiled := uint32(0), uint64(0), 0
+	said := map[uint64]bool{}
+	s.lost = func(p packet) bool {
+		switch m := p.m.(type) {
+		case *ViewChange:
+			if p.from != 3 && !said[m.View] { // be the first
+				said[m.View] = true
+				for id := range protocols.NodeID(3) {
+					s.deliver(packet{3, id, smr.OrdererPath, &ViewChange{View: m.View, Replica: 3, Life: life, Checkpoints: []CheckpointEntry{{0, s.o(id).hDigest}}}})
+				}
+			}
+		case *NewView:
+			if m.View > top {
+				top = m.View
+				life++
+			}
+			s.deliver(packet{3, p.to, smr.OrdererPath, &QueryStable{Life: life}})
+			if p.to != 3 && s.o(p.to).outdated(m) {
+				spoiled++
+			}
+		}
+		return false
+	}
+	s.suspect(0, 1, 2)
+	s.ask(signed(request(1, 1, 4)), 0, 1, 2)
+	s.pass(3 * time.Minute)
+	require.NotZero(t, spoiled, "the attack works at first")
+	for id := range protocols.NodeID(3) {
+		require.Len(t, s.actors[id].executed, 1, "replica %d", id)
+	}
+}

@@ -113,6 +113,7 @@ func MessageTypes() []protocols.MessageType {
 			func(m wire, t trace) { traceViewChange(m.(*ViewChange), t) },
 			mutate("view+1", func(v *ViewChange, _ *rand.Rand) { v.View++ }),
 			mutate("view-1", func(v *ViewChange, _ *rand.Rand) { v.View-- }),
+			mutate("life+1", func(v *ViewChange, _ *rand.Rand) { v.Life++ }),
 			mutate("empty P", func(v *ViewChange, _ *rand.Rand) { v.Prepared = nil }),
 			mutate("empty Q", func(v *ViewChange, _ *rand.Rand) { v.PrePrepared = nil }),
 			mutate("empty C", func(v *ViewChange, _ *rand.Rand) { v.Checkpoints = v.Checkpoints[:min(1, len(v.Checkpoints))] }),
@@ -205,7 +206,8 @@ func MessageTypes() []protocols.MessageType {
 		bulk(order(TagViewChangeCopy, "VIEW-CHANGE-COPY", func() wire { return new(ViewChangeCopy) }, nil,
 			func(m wire, t trace) { traceViewChange(&m.(*ViewChangeCopy).ViewChange, t) })),
 		order(TagQueryStable, "QUERY-STABLE", func() wire { return new(QueryStable) }, nil,
-			func(m wire, t trace) { t.U64(uint64(m.(*QueryStable).Life)) }),
+			func(m wire, t trace) { t.U64(uint64(m.(*QueryStable).Life)) },
+			mutate("life+1", func(q *QueryStable, _ *rand.Rand) { q.Life++ })),
 		order(TagReplyStable, "REPLY-STABLE", func() wire { return new(ReplyStable) }, nil,
 			func(m wire, t trace) {
 				r := m.(*ReplyStable)
