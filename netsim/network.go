@@ -287,7 +287,7 @@ func (s *Sim) pushArrive(ref uint32, pl *payload, dst int32, at int64, flags, se
 		seq = uint32(pl.counter)
 	}
 	key := s.tie(pl.src, dst, saltArrive+uint64(pl.mt.Class), at, seq)
-	if s.strict {
+	if s.strict && flags&flagLoop == 0 { // from onDepart, which begins anew each time
 		s.pushed = append(s.pushed, abortKey{key, pl.src, dst})
 	}
 	s.q.push(event{at: at, key: key, src: pl.src, dst: dst, kind: evArrive | flags, ref: ref})

@@ -275,6 +275,15 @@ func TestSameHost(t *testing.T) {
 	require.Equal(t, []protocols.Time{5000}, a.at)
 	require.EqualValues(t, 5000, st.Nodes[0].CPU)
 	require.EqualValues(t, 7000, st.Nodes[1].CPU)
+
+	// In a run with faults nothing of it stays behind.
+	s = newStage(t, Config{Interactive: true})
+	h = s.host(HostSpec{})
+	s.addOn(h, 0, flood(1000, 1, ms, 1, 0))
+	s.addOn(h, 1, &puppet{})
+	s.run(2 * time.Second)
+	require.LessOrEqual(t, len(s.pushed), 2)
+	require.Zero(t, s.payloads.live)
 }
 
 // Twins share an identity: what is sent to it reaches both.
