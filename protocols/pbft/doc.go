@@ -1,7 +1,7 @@
 // Package pbft implements Practical Byzantine Fault Tolerance with the MAC-based
 // view change: Castro, Liskov, "Practical Byzantine Fault Tolerance and Proactive
 // Recovery", TOCS 2002 (called TOCS below), with what OSDI 1999 says of the common
-// case. It is used alone ([Protocol]) and, as an [Orderer], inside Backup and RBFT.
+// case. It is used alone ([Protocol]) and made to be, as an [Orderer], part of others.
 //
 // # The paper's steps
 //

@@ -131,24 +131,25 @@ func TestFloodOfFetchState(t *testing.T) {
 		}
 		return got
 	}
-	require.Equal(t, 1, flood(smr.FetchState{Slot: 1}))
+	require.Equal(t, 3, flood(smr.FetchState{Slot: 1}), "once, and again for what may be lost")
 	require.Zero(t, flood(smr.FetchState{Slot: 1}))
 	require.Zero(t, flood(smr.FetchState{Slot: 1, Chunk: 1 << 31}), "there is no such chunk")
 	s.pass(time.Second)
-	require.Equal(t, 1, flood(smr.FetchState{Slot: 1}), "later it is answered again")
+	require.Equal(t, 3, flood(smr.FetchState{Slot: 1}), "later it is answered again")
+	s.pass(time.Second)
 	ask(2)
-	require.Equal(t, 1, flood(smr.FetchState{Slot: 5}), "the next state is made")
+	require.Equal(t, 3, flood(smr.FetchState{Slot: 5}), "the next state is made")
 	ask(2)
 	require.Zero(t, flood(smr.FetchState{Slot: 7}), "but not the one right after it")
 	s.pass(2 * time.Second)
-	require.Equal(t, 1, flood(smr.FetchState{Slot: 7}))
+	require.Equal(t, 3, flood(smr.FetchState{Slot: 7}))
 
 	// The state of a checkpoint that is not stable yet is given out, not written.
 	s.pass(2 * time.Second)
 	s.lost = func(p packet) bool { _, ok := p.m.(*Checkpoint); return ok }
 	ask(2)
 	require.Equal(t, uint64(8), s.o(1).h)
-	require.Equal(t, 1, flood(smr.FetchState{Slot: 10}))
+	require.Equal(t, 3, flood(smr.FetchState{Slot: 10}))
 	s.lost = nil
 	s.o(1).asking = true
 	s.o(1).armResend()

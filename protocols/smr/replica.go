@@ -102,6 +102,9 @@ type serving struct {
 	at   protocols.Time
 	slot uint64
 	next uint64 // the chunk after those
+	// again counts the answers that were not news, in the present series of answers
+	// that are less than half a TransferTimeout apart.
+	again int
 }
 
 const (
@@ -435,8 +438,9 @@ func (x *Replica) adopt(slot uint64, digest protocols.Digest, work uint64, snaps
 }
 
 // onFetchState handles FETCH-STATE: it sends the oldest state of use that it has. A
-// peer is given each chunk of a state once, and may ask again, or ask for an older
-// state, after half a TransferTimeout: that bounds what a flood can cost.
+// peer is given each chunk of a state once. It may ask again, or for an older state,
+// serveAgain times in half a TransferTimeout, since datagrams get lost: that bounds what
+// a flood can cost.
 func (x *Replica) onFetchState(from protocols.NodeID, m *FetchState) {
 	c := x.stateFrom(m.Slot)
 	if c.snapshot == nil {
@@ -444,12 +448,21 @@ func (x *Replica) onFetchState(from protocols.NodeID, m *FetchState) {
 	}
 	s, now := &x.serving[from], x.env.Now()
 	fresh := c.slot > s.slot || c.slot == s.slot && uint64(m.Chunk) >= s.next
-	if !fresh && now.Sub(s.at) < x.opt.TransferTimeout/2 {
+	again := s.again + 1
+	switch {
+	case now.Sub(s.at) >= x.opt.TransferTimeout/2:
+		again = 0
+	case fresh:
+		again = s.again
+	case again > serveAgain:
 		return
 	}
-	*s = serving{now, c.slot, uint64(m.Chunk) + chunksPerFetch}
+	*s = serving{now, c.slot, uint64(m.Chunk) + chunksPerFetch, again}
 	x.transfer.send(from, m.Chunk, c.slot, c.digest, c.snapshot)
 }
+
+// serveAgain: see onFetchState.
+const serveAgain = 2
 
 // makeEvery is the least time between two snapshots that are made because somebody
 // asks, in TransferTimeouts: the replica executes again what came after them.
