@@ -73,11 +73,51 @@ func cached[T any](m map[string]*T, name string, load func(string) (*T, error)) 
 	return x, err
 }
 
+// topology returns the topology of a scenario.
+func (r *Simulator) topology(s *scenario.Scenario) (*topology.Topology, error) {
+	if f := s.TopologyFile; f != nil {
+		return topology.Parse(f.Path, f.Data)
+	}
+	return cached(r.topologies, s.Topology, topology.Load)
+}
+
+// placed returns the CPU profile of the hosts at each place, clients' included.
+func (r *Simulator) placed(s *scenario.Scenario, t *topology.Topology) ([]*profile.Profile, error) {
+	list := make([]*profile.Profile, len(t.Places))
+	if s.Costs == scenario.CostsNone {
+		return list, nil
+	}
+	var file *profile.Profile
+	if f := s.CostsFile; f != nil {
+		var err error
+		if file, err = profile.Parse(f.Path, f.Data); err != nil {
+			return nil, err
+		}
+	}
+	for i := range list {
+		if list[i] = file; file != nil {
+			continue
+		}
+		name := s.Costs
+		if name == scenario.CostsTopology {
+			if name = t.Places[i].Profile; name == "" {
+				name = scenario.HostProfile
+			}
+		}
+		var err error
+		if list[i], err = cached(r.profiles, name, profile.Load); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
 // simulation is one run.
 type simulation struct {
 	s        *scenario.Scenario
 	tables   *protocolTables
 	topology *topology.Topology
+	profiles []*profile.Profile // by place; nil costs nothing
 	sim      *netsim.Sim
 	config   protocols.Config
 	lies     map[protocols.NodeID]protocols.Adversary
@@ -106,18 +146,18 @@ func (r *Simulator) Run(s *scenario.Scenario) (Outcome, error) {
 // build makes the simulation of a scenario.
 func (r *Simulator) build(x *simulation) error {
 	s := x.s
+	if err := honours(s); err != nil {
+		return err
+	}
 	var err error
 	if x.tables, err = r.protocol(s.Protocol); err != nil {
 		return err
 	}
-	if x.topology, err = cached(r.topologies, s.Topology, topology.Load); err != nil {
+	if x.topology, err = r.topology(s); err != nil {
 		return err
 	}
-	var costs *profile.Profile
-	if s.Costs != "none" {
-		if costs, err = cached(r.profiles, s.Costs, profile.Load); err != nil {
-			return err
-		}
+	if x.profiles, err = r.placed(s, x.topology); err != nil {
+		return err
 	}
 	x.config = protocols.Config{
 		Cluster: uint64(s.Seed) + 1, N: s.N, F: s.F, Replicas: protocols.Replicas(s.N),
@@ -129,7 +169,7 @@ func (r *Simulator) build(x *simulation) error {
 	x.judges = newJudges(x)
 	cfg := netsim.Config{
 		Seed: uint64(s.Seed), Cluster: x.config.Cluster, Table: x.tables.messages,
-		Topology: x.topology, Profile: costs,
+		Topology:   x.topology,
 		Datagram:   netsim.Impairments{DuplicatePPM: int64(s.Duplicate), ReorderPPM: int64(s.Reorder), Window: run.HoldBack},
 		Wire:       s.Wire,
 		RealCrypto: s.Crypto == "real",
@@ -150,6 +190,10 @@ func (r *Simulator) build(x *simulation) error {
 		return err
 	}
 	cfg.Faults = append(cfg.Faults, faults...)
+	if x.tables.entry.Observers != nil {
+		c := x.config
+		cfg.Observers = append(cfg.Observers, x.tables.entry.Observers(&c)...)
+	}
 	cfg.Leader = func() []protocols.NodeID { return []protocols.NodeID{x.progress.primary} }
 	if x.sim, err = netsim.New(cfg); err != nil {
 		return err
@@ -195,7 +239,8 @@ func (x *simulation) correct(id protocols.NodeID) bool {
 }
 
 func (x *simulation) host(places []int, i int) (netsim.HostID, error) {
-	return x.sim.AddHost(netsim.HostSpec{Place: places[i%len(places)], Cores: x.s.Cores})
+	place := places[i%len(places)]
+	return x.sim.AddHost(netsim.HostSpec{Place: place, Cores: x.s.Cores, Profile: x.profiles[place]})
 }
 
 func (x *simulation) replicas() error {
@@ -209,7 +254,7 @@ func (x *simulation) replicas() error {
 		c.NewApplication = x.judges.checker.Audit(id, c.NewApplication)
 		entry := x.tables.entry
 		if _, err := x.sim.AddNode(netsim.NodeSpec{
-			ID: id, Host: host, Adversary: x.lies[id],
+			ID: id, Host: host, Adversary: x.lies[id], Lanes: entry.Lanes(&c),
 			New: func() []protocols.Node { return entry.NewReplica(&c) },
 		}); err != nil {
 			return err
