@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/edgebft/edgebft/experiments/scenario"
-	"github.com/edgebft/edgebft/experiments/strict"
+	"github.com/edgebft/edgebft/internal/strict"
 )
 
 // Campaign explores a range of seeds.

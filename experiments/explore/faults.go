@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/edgebft/edgebft/experiments/scenario"
-	"github.com/edgebft/edgebft/experiments/strict"
+	"github.com/edgebft/edgebft/internal/strict"
 )
 
 // faultDraw draws the faults of one schedule.

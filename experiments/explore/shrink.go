@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/edgebft/edgebft/experiments/scenario"
-	"github.com/edgebft/edgebft/experiments/strict"
+	"github.com/edgebft/edgebft/internal/strict"
 )
 
 // Shrunk is what is left of a finding.

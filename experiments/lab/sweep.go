@@ -20,9 +20,9 @@ import (
 	"github.com/edgebft/edgebft/experiments/scenario"
 	"github.com/edgebft/edgebft/experiments/stats"
 	"github.com/edgebft/edgebft/experiments/store"
-	"github.com/edgebft/edgebft/experiments/strict"
 	"github.com/edgebft/edgebft/experiments/suite"
 	"github.com/edgebft/edgebft/experiments/sweep"
+	"github.com/edgebft/edgebft/internal/strict"
 
 	"github.com/anacrolix/chansync"
 )

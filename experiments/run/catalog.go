@@ -5,7 +5,7 @@ import (
 
 	"github.com/edgebft/edgebft/experiments/catalog"
 	"github.com/edgebft/edgebft/experiments/scenario"
-	"github.com/edgebft/edgebft/experiments/strict"
+	"github.com/edgebft/edgebft/internal/strict"
 	"github.com/edgebft/edgebft/netsim/profile"
 	"github.com/edgebft/edgebft/netsim/topology"
 	"github.com/edgebft/edgebft/protocols"

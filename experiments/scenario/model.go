@@ -5,7 +5,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/edgebft/edgebft/experiments/strict"
+	"github.com/edgebft/edgebft/internal/strict"
 )
 
 // CPU costs that are no profile.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/edgebft/edgebft/experiments/strict"
+	"github.com/edgebft/edgebft/internal/strict"
 )
 
 // Node names a node of the run in a fault or an adversary: a replica by its

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/edgebft/edgebft/experiments/strict"
+	"github.com/edgebft/edgebft/internal/strict"
 	"github.com/edgebft/edgebft/protocols"
 	"github.com/edgebft/edgebft/workloads/arrival"
 )

@@ -5,8 +5,8 @@ import (
 	"math"
 	"strings"
 
-	"github.com/edgebft/edgebft/experiments/strict"
 	"github.com/edgebft/edgebft/experiments/suite"
+	"github.com/edgebft/edgebft/internal/strict"
 )
 
 // Verdict on a claim.

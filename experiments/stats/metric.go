@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/edgebft/edgebft/experiments/result"
-	"github.com/edgebft/edgebft/experiments/strict"
+	"github.com/edgebft/edgebft/internal/strict"
 )
 
 // Metric is a number of a run that can be drawn, bounded and compared.

@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/edgebft/edgebft/experiments/scenario"
-	"github.com/edgebft/edgebft/experiments/strict"
+	"github.com/edgebft/edgebft/internal/strict"
 )
 
 // MaxCells bounds a suite.

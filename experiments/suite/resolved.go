@@ -4,7 +4,7 @@ import (
 	"bytes"
 
 	"github.com/edgebft/edgebft/experiments/scenario"
-	"github.com/edgebft/edgebft/experiments/strict"
+	"github.com/edgebft/edgebft/internal/strict"
 	"go.yaml.in/yaml/v3"
 )
 

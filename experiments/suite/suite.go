@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/edgebft/edgebft/experiments/scenario"
-	"github.com/edgebft/edgebft/experiments/strict"
+	"github.com/edgebft/edgebft/internal/strict"
 	"github.com/edgebft/edgebft/protocols"
 )
 

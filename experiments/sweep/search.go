@@ -1,8 +1,8 @@
 package sweep
 
 import (
-	"github.com/edgebft/edgebft/experiments/strict"
 	"github.com/edgebft/edgebft/experiments/suite"
+	"github.com/edgebft/edgebft/internal/strict"
 )
 
 // second is one request per second.

@@ -19,8 +19,8 @@ import (
 	"github.com/edgebft/edgebft/experiments/scenario"
 	"github.com/edgebft/edgebft/experiments/stats"
 	"github.com/edgebft/edgebft/experiments/store"
-	"github.com/edgebft/edgebft/experiments/strict"
 	"github.com/edgebft/edgebft/experiments/suite"
+	"github.com/edgebft/edgebft/internal/strict"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 )

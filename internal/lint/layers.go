@@ -55,12 +55,13 @@ var layers = []layer{
 	{"rbft", protocolRooms, []string{msgp}},
 	{"xpaxos", protocolRooms, []string{msgp}},
 	{"pag", protocolRooms, []string{msgp}},
-	{"netsim", []string{"protocols", "protocols/auth"}, []string{msgp, "github.com/anishathalye/porcupine", "github.com/klauspost/compress", "go.yaml.in/yaml/v3"}},
+	{"netsim", []string{"protocols", "protocols/auth", "internal/strict"}, []string{msgp, "github.com/anishathalye/porcupine", "github.com/klauspost/compress", "go.yaml.in/yaml/v3"}},
 	{"nettcp", []string{"protocols", "protocols/auth"}, nil},
 	{"workloads", []string{"protocols"}, []string{msgp, "go.yaml.in/yaml/v3"}},
-	{"experiments", []string{"protocols/...", "abstract/...", "rbft/...", "xpaxos/...", "pag/...", "netsim/...", "nettcp/...", "workloads/..."}, nil},
+	{"experiments", []string{"protocols/...", "abstract/...", "rbft/...", "xpaxos/...", "pag/...", "netsim/...", "nettcp/...", "workloads/...", "internal/strict"}, nil},
 	{"cmd", []string{"experiments/..."}, []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/anacrolix/chansync", "golang.org/x/sync", "golang.org/x/term"}},
 	{"test", []string{"..."}, nil},
+	{"internal/strict", []string{"protocols"}, []string{"go.yaml.in/yaml/v3"}},
 	{"internal/lint", none, []string{"golang.org/x/tools"}},
 }
 

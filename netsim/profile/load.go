@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/edgebft/edgebft/netsim/strict"
+	"github.com/edgebft/edgebft/internal/strict"
 	"github.com/edgebft/edgebft/protocols"
 )
 
@@ -84,7 +84,7 @@ const (
 // Times are picoseconds. Tables ascend strictly in size and never descend in
 // cost.
 func Parse(file string, data []byte) (*Profile, error) {
-	d := strict.Parse(file, data)
+	d := strict.NewReader(file, data)
 	p := &Profile{ScalePermille: 1000}
 	top := d.Root().Map("schema", "name", "doc", "origin", "host", "scale_permille", "io", "step", "disk", "ops", "assumed", "measured")
 	top.Need("schema").Int(1, 1)
@@ -141,7 +141,7 @@ func opNames() []string {
 	return names
 }
 
-func (p *Profile) parseHost(v strict.Value) {
+func (p *Profile) parseHost(v strict.Cursor) {
 	m := v.Map("cpu", "cores", "arch", "go", "os", "governor", "throttled", "load")
 	p.Host.CPU, p.Host.Arch = m.Need("cpu").Text(), m.Need("arch").Text()
 	p.Cores = int(m.Need("cores").Int(1, maxCores))
@@ -155,12 +155,12 @@ func (p *Profile) parseHost(v strict.Value) {
 	}
 }
 
-func parseSockets(v strict.Value) Sockets {
+func parseSockets(v strict.Cursor) Sockets {
 	m := v.Map("send", "recv")
 	return Sockets{Send: parseIO(m.Need("send")), Recv: parseIO(m.Need("recv"))}
 }
 
-func parseIO(v strict.Value) IO {
+func parseIO(v strict.Cursor) IO {
 	n := v.Ints(3, 0, maxCost)
 	if n[2] > maxPerByte {
 		v.Failf("%d per byte; at most %d", n[2], int64(maxPerByte))
@@ -168,7 +168,7 @@ func parseIO(v strict.Value) IO {
 	return IO{Flush: n[0], Message: n[1], Byte: n[2]}
 }
 
-func parseCost(v strict.Value) (c Cost) {
+func parseCost(v strict.Cursor) (c Cost) {
 	m := v.Map("linear", "table")
 	linear, table := m.Get("linear"), m.Get("table")
 	switch {
@@ -201,7 +201,7 @@ func parseCost(v strict.Value) (c Cost) {
 	return c
 }
 
-func parseMeasurement(v strict.Value) (m Measurement) {
+func parseMeasurement(v strict.Cursor) (m Measurement) {
 	e := v.List(4, 4)
 	if e == nil {
 		return m

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/edgebft/edgebft/netsim/strict"
+	"github.com/edgebft/edgebft/internal/strict"
 	"github.com/edgebft/edgebft/protocols"
 )
 

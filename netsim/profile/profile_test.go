@@ -102,20 +102,20 @@ func TestErrors(t *testing.T) {
 	good, err := embedded.ReadFile("data/server.yaml")
 	require.NoError(t, err)
 	for _, c := range []struct{ old, new, want string }{
-		{"schema: 1", "schema: 2", `x.yaml:3: schema: is 2; allowed is 1 to 1`},
-		{"origin: measured", "origin: guessed", `x.yaml:6: origin: is "guessed"; allowed: assumed, emulated, measured, none`},
-		{"origin: measured", "origin: none", `x.yaml:6: origin: is none, but costs are given; want measured, emulated or assumed`},
-		{"disk: {fsync", "disc: {fsync", `x.yaml:12: unknown key "disc"; did you mean "disk"?`},
-		{"  mac_verify: {linear: [172000, 0]}\n", "", `x.yaml:14: ops: key "mac_verify" is missing`},
-		{"sign: {linear: [13900000, 0]}", "sign: {linear: [-1, 0]}", `x.yaml:17: ops.sign.linear[0]: is -1; allowed is 0 to 1000000000000000`},
-		{"sign: {linear: [13900000, 0]}", "sign: {linear: [1]}", `x.yaml:17: ops.sign.linear: has 1 entries; want 2`},
-		{"sign: {linear: [13900000, 0]}", "sign: {linear: [1, 2000000000]}", `x.yaml:17: ops.sign.linear: 2000000000 per byte; at most 1000000000`},
-		{"sign: {linear: [13900000, 0]}", "sign: {}", `x.yaml:17: ops.sign: wants exactly one of linear: [a, b] and table: [[size, cost], ...]`},
-		{"sign: {linear: [13900000, 0]}", "sign: {table: [[64, 5], [64, 6]]}", `x.yaml:17: ops.sign.table[1]: size 64 follows 64; sizes must ascend`},
-		{"sign: {linear: [13900000, 0]}", "sign: {table: [[64, 5], [65, 4]]}", `x.yaml:17: ops.sign.table[1]: cost 4 follows 5; costs must not descend`},
-		{"sign: {linear: [13900000, 0]}", "sing: {linear: [13900000, 0]}", `x.yaml:17: ops: unknown key "sing"; did you mean "sign"?`},
-		{"cores: 2", "cores: 0", `x.yaml:7: host.cores: is 0; allowed is 1 to 4096`},
-		{"cores: 2", "cores: 2.5", `x.yaml:7: host.cores: is "2.5"; want an integer from 1 to 4096`},
+		{"schema: 1", "schema: 2", `x.yaml:3:9: schema: is 2; allowed is 1 to 1`},
+		{"origin: measured", "origin: guessed", `x.yaml:6:9: origin: is "guessed"; allowed: assumed, emulated, measured, none`},
+		{"origin: measured", "origin: none", `x.yaml:6:9: origin: is none, but costs are given; want measured, emulated or assumed`},
+		{"disk: {fsync", "disc: {fsync", `x.yaml:12:1: disc: unknown key "disc"; did you mean "disk"?`},
+		{"  mac_verify: {linear: [172000, 0]}\n", "", `x.yaml:14:3: ops: key "mac_verify" is missing`},
+		{"sign: {linear: [13900000, 0]}", "sign: {linear: [-1, 0]}", `x.yaml:17:19: ops.sign.linear[0]: is -1; allowed is 0 to 1000000000000000`},
+		{"sign: {linear: [13900000, 0]}", "sign: {linear: [1]}", `x.yaml:17:18: ops.sign.linear: has 1 entries; want 2`},
+		{"sign: {linear: [13900000, 0]}", "sign: {linear: [1, 2000000000]}", `x.yaml:17:18: ops.sign.linear: 2000000000 per byte; at most 1000000000`},
+		{"sign: {linear: [13900000, 0]}", "sign: {}", `x.yaml:17:9: ops.sign: wants exactly one of linear: [a, b] and table: [[size, cost], ...]`},
+		{"sign: {linear: [13900000, 0]}", "sign: {table: [[64, 5], [64, 6]]}", `x.yaml:17:27: ops.sign.table[1]: size 64 follows 64; sizes must ascend`},
+		{"sign: {linear: [13900000, 0]}", "sign: {table: [[64, 5], [65, 4]]}", `x.yaml:17:27: ops.sign.table[1]: cost 4 follows 5; costs must not descend`},
+		{"sign: {linear: [13900000, 0]}", "sing: {linear: [13900000, 0]}", `x.yaml:17:3: ops.sing: unknown key "sing"; did you mean "sign"?`},
+		{"cores: 2", "cores: 0", `x.yaml:7:45: host.cores: is 0; allowed is 1 to 4096`},
+		{"cores: 2", "cores: 2.5", `x.yaml:7:45: host.cores: is "2.5"; want an integer from 1 to 4096`},
 	} {
 		t.Run(c.new, func(t *testing.T) {
 			text := strings.Replace(string(good), c.old, c.new, 1)

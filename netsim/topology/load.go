@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/edgebft/edgebft/netsim/strict"
+	"github.com/edgebft/edgebft/internal/strict"
 	"github.com/edgebft/edgebft/protocols"
 )
 
@@ -57,6 +57,7 @@ const (
 	maxDelay  = 10 * time.Minute
 	minDelay  = time.Microsecond
 	maxQueue  = 1 << 40
+	maxRate   = 1e15 // bit/s
 	maxListed = 1024
 	minMTU    = 256
 	maxMTU    = 65536
@@ -90,7 +91,7 @@ const (
 // length (see the package comment). A later entry for the same direction is an
 // error. mtu defaults to 1500 and queue to 67108864 bytes.
 func Parse(file string, data []byte) (*Topology, error) {
-	p := parser{d: strict.Parse(file, data), tables: make(map[[3]int64]*Quantiles)}
+	p := parser{d: strict.NewReader(file, data), tables: make(map[[3]int64]*Quantiles)}
 	t := p.topology()
 	if err := p.d.Err(); err != nil {
 		return nil, err
@@ -100,7 +101,7 @@ func Parse(file string, data []byte) (*Topology, error) {
 }
 
 type parser struct {
-	d      *strict.Document
+	d      *strict.Reader
 	places []string
 	tables map[[3]int64]*Quantiles // equal paths share one table
 }
@@ -135,7 +136,7 @@ func (p *parser) topology() *Topology {
 	return t
 }
 
-func (p *parser) link(v strict.Value) Link {
+func (p *parser) link(v strict.Cursor) Link {
 	m := v.Map("up", "down", "mtu", "queue")
 	l := Link{Up: rate(m.Need("up")), Down: rate(m.Need("down")), MTU: 1500, Queue: 64 << 20}
 	if e := m.Get("mtu"); e.Present() {
@@ -147,19 +148,21 @@ func (p *parser) link(v strict.Value) Link {
 	return l
 }
 
-func rate(v strict.Value) int64 {
+func rate(v strict.Cursor) int64 {
 	s := v.Text()
 	if s == "unlimited" {
 		return 0
 	}
-	r, ok := parseRate(s)
-	if !ok {
-		v.Failf("is %q; want a rate such as 250kbit/s, 10Mbit/s, 1Gbit/s, or unlimited", s)
+	var r strict.BitRate
+	if err := r.ParseScalar(s); err != nil {
+		v.Failf("%v, or unlimited", err)
+	} else if r < 1 || r > maxRate {
+		v.Failf("is %s; allowed is %s to %s, or unlimited", r, strict.BitRate(1), strict.BitRate(maxRate))
 	}
-	return r
+	return int64(r)
 }
 
-func (p *parser) paths(t *Topology, top strict.Map) {
+func (p *parser) paths(t *Topology, top strict.Fields) {
 	k := len(t.Places)
 	given := make([][]bool, k)
 	t.Paths = make([][]Path, k)
@@ -208,7 +211,7 @@ func (p *parser) paths(t *Topology, top strict.Map) {
 }
 
 // directions returns the (from, to) pairs that an entry is about.
-func (p *parser) directions(v strict.Value, m strict.Map) [][2]int {
+func (p *parser) directions(v strict.Cursor, m strict.Fields) [][2]int {
 	between, from, to := m.Get("between"), m.Get("from"), m.Get("to")
 	if between.Present() == from.Present() || from.Present() != to.Present() {
 		v.Failf("wants either between: [a, b] or from: a and to: b")
@@ -237,9 +240,9 @@ func (p *parser) directions(v strict.Value, m strict.Map) [][2]int {
 }
 
 // place reads the name of a place; after an error it is -1.
-func (p *parser) place(v strict.Value) int { return slices.Index(p.places, v.OneOf(p.places...)) }
+func (p *parser) place(v strict.Cursor) int { return slices.Index(p.places, v.OneOf(p.places...)) }
 
-func (p *parser) list(v strict.Value) []int {
+func (p *parser) list(v strict.Cursor) []int {
 	var out []int
 	for _, e := range v.List(1, maxListed) {
 		out = append(out, p.place(e))
@@ -247,7 +250,7 @@ func (p *parser) list(v strict.Value) []int {
 	return out
 }
 
-func (p *parser) path(v strict.Value, m strict.Map) (path Path) {
+func (p *parser) path(v strict.Cursor, m strict.Fields) (path Path) {
 	delay, rtt := m.Get("delay"), m.Get("rtt")
 	if delay.Present() == rtt.Present() {
 		v.Failf("wants either delay (one way) or rtt (both ways)")

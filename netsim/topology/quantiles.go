@@ -7,8 +7,6 @@ import (
 	"math"
 	"math/bits"
 	"path"
-	"strconv"
-	"strings"
 	"sync" //lint:allow determinism the tables behind it are constants
 )
 
@@ -144,21 +142,4 @@ func mulDiv(a, b, c uint64) uint64 {
 	hi, lo := bits.Mul64(a, b)
 	q, _ := bits.Div64(hi, lo, c)
 	return q
-}
-
-// parseRate reads "10Mbit/s" and the like, in bit/s.
-func parseRate(s string) (int64, bool) {
-	for _, u := range []struct {
-		name string
-		bits int64
-	}{{"Gbit/s", 1e9}, {"Mbit/s", 1e6}, {"kbit/s", 1e3}, {"bit/s", 1}} {
-		if n, ok := strings.CutSuffix(s, u.name); ok {
-			i, err := strconv.ParseInt(strings.TrimSpace(n), 10, 64)
-			if err != nil || i < 1 || i > 1e15/u.bits {
-				return 0, false
-			}
-			return i * u.bits, true
-		}
-	}
-	return 0, false
 }

@@ -72,9 +72,10 @@ func (v *Value) Text() (string, error) {
 	return s, nil
 }
 
-// Pair is one key of a mapping.
+// Pair is one key of a mapping. Name is where the key stands.
 type Pair struct {
 	Key   string
+	Name  *yaml.Node
 	Value *Value
 }
 
@@ -87,7 +88,7 @@ func (v *Value) Pairs() ([]Pair, error) {
 	}
 	var pairs []Pair
 	for _, kv := range d.pairs(v.Node, v.Path) {
-		pairs = append(pairs, Pair{kv.k.Value, &Value{v.Doc, kv.v, under(v.Path, kv.k.Value)}})
+		pairs = append(pairs, Pair{kv.k.Value, kv.k, &Value{v.Doc, kv.v, under(v.Path, kv.k.Value)}})
 	}
 	return pairs, errors.Join(d.errs...)
 }
@@ -225,15 +226,26 @@ func (d *decoder) bounds(n *yaml.Node, v reflect.Value, path string, f *field) {
 	}
 }
 
-// scalar returns the text of a plain value.
-func (d *decoder) scalar(n *yaml.Node, path string) (string, bool) {
+// refused says why a value of any kind is not read, "" if it is: it should say what it
+// means where it stands.
+func refused(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		d.fail(n, path, "anchors and aliases are not supported; write the value out")
+		return "anchors and aliases are not supported; write the value out"
+	case n.Style&yaml.TaggedStyle != 0:
+		return fmt.Sprintf("explicit tags (%s) are not supported; write the plain value", n.Tag)
+	}
+	return ""
+}
+
+// scalar returns the text of a plain value.
+func (d *decoder) scalar(n *yaml.Node, path string) (string, bool) {
+	why := refused(n)
+	switch {
+	case why != "":
+		d.fail(n, path, "%s", why)
 	case n.Kind != yaml.ScalarNode:
 		d.fail(n, path, "one value is needed, not %s", kindName(n))
-	case n.Style&yaml.TaggedStyle != 0:
-		d.fail(n, path, "explicit tags (%s) are not supported; write the plain value", n.Tag)
 	case n.ShortTag() == "!!null" || strings.EqualFold(n.Value, "null"):
 		d.fail(n, path, "null is not a value here; leave the key out to get its default (the no-op workload is called micro)")
 	default:
@@ -243,8 +255,8 @@ func (d *decoder) scalar(n *yaml.Node, path string) (string, bool) {
 }
 
 func (d *decoder) value(n *yaml.Node, into reflect.Value, path string, tag reflect.StructTag) {
-	if n.Kind == yaml.AliasNode || n.Anchor != "" {
-		d.fail(n, path, "anchors and aliases are not supported; write the value out")
+	if why := refused(n); why != "" {
+		d.fail(n, path, "%s", why)
 		return
 	}
 	if into.CanAddr() {
@@ -359,6 +371,8 @@ func (d *decoder) adopt(n *yaml.Node, path string, err error) {
 	}
 }
 
+var errOctal = errors.New("a leading zero")
+
 // ParseInt reads a decimal integer. A leading zero is refused, because YAML
 // would read it as octal.
 func ParseInt(text string) (int64, error) {
@@ -367,7 +381,7 @@ func ParseInt(text string) (int64, error) {
 		return 0, fmt.Errorf("%q is not a whole number; write for example 4", text)
 	}
 	if len(body) > 1 && body[0] == '0' {
-		return 0, fmt.Errorf("%q has a leading zero (YAML would read it as octal); write %s", text, strings.TrimLeft(body, "0"))
+		return 0, fmt.Errorf("%q has %w (YAML would read it as octal); write %s", text, errOctal, strings.TrimLeft(body[:len(body)-1], "0")+body[len(body)-1:])
 	}
 	v, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || v == math.MinInt64 {

@@ -17,6 +17,9 @@
 // Anchors, aliases, merge keys and explicit tags are refused: a scenario should
 // say what it means where it says it.
 //
+// Files whose values are tuples and tables (topologies, profiles) are read by a Reader
+// instead, a straight line of calls with the same rules and the same messages.
+//
 // It is not a general YAML binding: it knows the few kinds of value that
 // scenario, suite and data files need.
 package strict

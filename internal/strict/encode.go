@@ -252,9 +252,6 @@ func JSONSchema(v any, title, description string) map[string]any {
 	return s
 }
 
-// SchemaOf returns the schema of one value, for types that compose others.
-func SchemaOf(v any) map[string]any { return schemaOf(reflect.TypeOf(v), "") }
-
 func schemaOf(t reflect.Type, tag reflect.StructTag) map[string]any {
 	if t.Kind() == reflect.Pointer {
 		return schemaOf(t.Elem(), tag)
