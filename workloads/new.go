@@ -146,6 +146,9 @@ func (s *Spec) mix(app *App, clients []int, outstanding int, o protocols.Options
 	for _, n := range clients {
 		cfg.Clients += n * outstanding
 	}
+	if s.Kind == Open {
+		cfg.Rate = s.Arrivals.Rate
+	}
 	cfg.Tick = o.Duration("tick")
 	cfg.Users = o.Int("users")
 	for _, d := range app.Options {

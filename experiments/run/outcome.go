@@ -23,6 +23,7 @@ type counters struct {
 	disks           map[netsim.HostID]int64 // time that syncs take
 	sent, received  map[netsim.HostID]int64 // bytes on the link
 	clients         map[protocols.NodeID]int64
+	held            uint64 // arrivals that the generators had nothing for
 }
 
 func (x *run) count() counters {
@@ -31,6 +32,11 @@ func (x *run) count() counters {
 	c := counters{
 		macs: make([]uint64, x.s.N), hosts: perHost(), disks: perHost(), sent: perHost(), received: perHost(),
 		clients: make(map[protocols.NodeID]int64),
+	}
+	for _, l := range x.loads {
+		if !l.ignored {
+			c.held += l.Stats().Held
+		}
 	}
 	for i := range st.Nodes {
 		n := &st.Nodes[i]
@@ -134,6 +140,7 @@ func (x *run) outcome(from, to counters) (*result.Outcome, error) {
 		r.Validity.GeneratorCPUPermille = int(busiest * 1000 / max(window, 1))
 		r.Validity.BottleneckPermille = int(x.bottleneck(from, to) * 1000 / max(window, 1))
 	}
+	x.starved(r, int64(to.held-from.held), l.Offered)
 	out := &result.Outcome{Result: r, Load: l, Timeline: x.timeline}
 	stats.Judge(out, stats.DefaultGates)
 	for _, a := range []attachment{x.trace, x.requests, ChainsOf(x.sim)} {
@@ -182,6 +189,20 @@ func (x *run) bottleneck(from, to counters) int64 {
 		busiest = max(busiest, (to.hosts[h]-from.hosts[h])/x.cores[h], to.disks[h]-from.disks[h])
 	}
 	return busiest
+}
+
+// starvedPPM is how many arrivals may find the generator without anything to send.
+const starvedPPM = 10_000
+
+// starved makes a measurement invalid whose generator had nothing to send when
+// requests were due: their latency counts from then on, but it is not the system's.
+func (x *run) starved(r *result.Result, held, offered int64) {
+	if held*1_000_000 <= offered*starvedPPM {
+		return
+	}
+	r.Validity.Valid = false
+	r.Validity.Reasons = append(r.Validity.Reasons, fmt.Sprintf(
+		"the workload had nothing to send for %d of %d requests when they were due; at most 1 %% is allowed: lower the rate, or give it more to do (keys, services, a shorter tick, another mix)", held, offered))
 }
 
 // cost fills in what a request cost in the measured window.

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -39,4 +40,20 @@ func TestQuickstartMeasuresWholeSessions(t *testing.T) {
 		}
 	}
 	require.Equal(t, 2, looked)
+}
+
+// A generator that has nothing to send is not a slow system.
+func TestStarvationIsNamed(t *testing.T) {
+	for workload, want := range map[string]bool{
+		"app: w3, rate: 2k/s, keys: 4":                                     true, // four auctions at a time
+		"app: market, rate: 400/s, options: {tick: 20ms, epoch_ticks: 30}": false,
+	} {
+		r := simulate(t, "{protocol: pbft, clients: 64, client_hosts: 1, window: {warmup: 500ms, measure: 500ms, cooldown: 0s}, workload: {kind: open, "+workload+"}}", Options{}).Result
+		found := false
+		for _, reason := range r.Validity.Reasons {
+			found = found || strings.Contains(reason, "the workload had nothing to send for")
+		}
+		require.Equal(t, want, found, "%s: %v", workload, r.Validity.Reasons)
+		require.Equal(t, !want, r.Validity.Valid, r.Validity.Reasons)
+	}
 }

@@ -108,8 +108,10 @@ type Stats struct {
 	TimedOut, Dropped uint64
 	// Open operations and Waiting arrivals at present, and the most that waited.
 	Open, Waiting, MostWaiting int
-	// Starved counts how often the generator had nothing to give.
-	Starved uint64
+	// Starved counts how often the generator had nothing to give, Held the arrivals of
+	// an open loop that could not be submitted at once for that reason: there was a
+	// client, but nothing to do for it.
+	Starved, Held uint64
 }
 
 // slot is one user.
@@ -291,6 +293,7 @@ func (p *pool) Counters(add func(name string, value uint64, peak bool)) {
 	add("timed_out", s.TimedOut, false)
 	add("dropped", s.Dropped, false)
 	add("starved", s.Starved, false)
+	add("held", s.Held, false)
 	add("most_waiting", uint64(s.MostWaiting), true)
 	if c, ok := p.gen.(Counter); ok {
 		c.Counters(func(name string, v uint64) { add(name, v, false) })

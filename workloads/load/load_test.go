@@ -221,6 +221,7 @@ func TestStarvedClientsAreAskedAgain(t *testing.T) {
 	require.Len(t, w.invoked, 3)
 	require.Equal(t, protocols.Time(1000).Add(40*ms), w.invoked[2].at)
 	require.Equal(t, 2, o.Stats().Waiting)
+	require.Equal(t, uint64(1), o.Stats().Held, "the third; of those after it, all clients were busy")
 }
 
 func TestOpenLoopCountsFromTheIntendedTime(t *testing.T) {

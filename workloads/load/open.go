@@ -112,6 +112,9 @@ func (o *Open) arrive(intended protocols.Time) {
 	if o.waiting.len() == 0 && o.idle.len() > 0 && o.give(intended) {
 		return
 	}
+	if o.idle.len() > 0 {
+		o.stats.Held++
+	}
 	if o.waiting.len() >= o.cfg.Queue {
 		o.stats.Dropped++
 		o.env.Record(protocols.Sample{Class: o.cfg.Unsent, Intended: intended, Sent: intended, Finished: intended, Outcome: protocols.Dropped})

@@ -66,7 +66,7 @@ func (g *Generator) startAuction() bool {
 		d = (d + 1) % len(g.devices)
 	}
 	g.devices[d].busy = true
-	g.opens = max(g.opens, (now-g.tick)*1000) + g.spacing(g.cfg.opsPerSession(Auction))
+	g.opens = max(g.opens, (now-4*g.tick)*1000) + g.spacing(g.cfg.opsPerSession(Auction))
 	s := &auction{device: d, owner: g.account(g.c.users, g.devices[d].owner), kind: market.FirstPrice, mode: market.Full}
 	switch {
 	case g.chance(g.cfg.BondPermille):

@@ -51,6 +51,9 @@ type Config struct {
 	Users int
 	// Clients that will play the world, all together; it scales the cast.
 	Clients int
+	// Rate at which the users of all shards together will ask for transactions, if that
+	// is known (an open loop); 0 if not. It is where the generators begin; they learn.
+	Rate arrival.Rate
 	// Theta is the Zipf exponent of devices and payees; BidderTheta that of
 	// bidders. Everybody who signs belongs to the shard that plays the session, so
 	// that a shard draws from its own ranks, which keep their weights; the payee of a

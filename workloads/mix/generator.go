@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/edgebft/edgebft/protocols"
+	"github.com/edgebft/edgebft/workloads/arrival"
 	"github.com/edgebft/edgebft/workloads/market"
 )
 
@@ -115,6 +116,7 @@ type Generator struct {
 	lat, idle int64
 	late      int64 // how much later than due transactions were sent of late, in ms
 	opens     int64 // when the next auction may open, in microseconds of wall clock
+	judges    int64 // when the next vote may
 	service   int64 // transactions of a session of services, in thousandths, on average
 	stats     Stats
 }
@@ -128,6 +130,9 @@ func (w *World) NewGenerator(env protocols.LoadEnv, users int) *Generator {
 		tick:  w.cfg.Tick.Milliseconds(), lat: -50_000, idle: -1, stats: Stats{Codes: make(map[market.Code]uint64)},
 	}
 	g.seed1, g.seed2 = env.Stream("market")
+	if r := uint64(w.cfg.Rate); r > 0 {
+		g.idle = -int64(min(uint64(users*w.cfg.Shards)*1_000_000*uint64(arrival.PerSecond)/r, uint64(time.Hour/time.Microsecond)))
+	}
 	g.choice = g.stream(numFamilies, 0)
 	g.devices = append([]device(nil), g.c.devices...)
 	for _, gr := range []group{g.c.users, g.c.oems, g.c.providers, g.c.auditors, g.c.voters} {
@@ -219,9 +224,10 @@ func (g *Generator) window() int64 {
 
 // spacing is how many microseconds lie between sessions of so many transactions
 // (in thousandths) when the users do nothing else: sessions that wait for time
-// are not opened faster, or their deadlines would come all at once.
+// are not opened faster, or their deadlines would come all at once. A tenth faster,
+// because they are opened only when nothing is due and a lack is to be made up.
 func (g *Generator) spacing(ops uint64) int64 {
-	return int64(ops) * max(abs(g.lat)+abs(g.idle), 100) / int64(len(g.open)) / 900
+	return int64(ops) * max(abs(g.lat)+abs(g.idle), 100) / int64(len(g.open)) / 1100
 }
 
 // free finds an account of the group that has nothing to send, from the given one

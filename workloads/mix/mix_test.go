@@ -354,6 +354,24 @@ func TestServicesLastAsLongAsTheLoad(t *testing.T) {
 	require.Zero(t, cfg.Lead())
 }
 
+// In an open loop of few requests no more votes are opened than can be finished.
+func TestVotesOfAnOpenLoopEndWell(t *testing.T) {
+	for _, perSecond := range []arrival.Rate{50, 200} {
+		cfg := tableConfig("w4")
+		cfg.Tick, cfg.Rate = 100*time.Millisecond, perSecond*arrival.PerSecond
+		s := newStage(t, cfg, modelled())
+		var g *Generator
+		l, err := load.NewOpen(load.OpenConfig{Config: s.config(&g), Arrivals: arrival.Config{Kind: arrival.Poisson, Rate: cfg.Rate}})
+		require.NoError(t, err)
+		s.load = l
+		s.play(128, 12*time.Second)
+		report(t, g)
+		st := g.Stats()
+		require.Greater(t, st.Judged, uint64(perSecond)*12/11/2)
+		require.Less(t, st.Rejected*10, st.Sent)
+	}
+}
+
 // What a session draws does not depend on how long others take: the same seed gives
 // the same transfers on a slow system.
 func TestSessionsHaveTheirOwnDraws(t *testing.T) {

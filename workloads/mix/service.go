@@ -57,10 +57,13 @@ func (g *Generator) startVote() bool {
 		return false
 	}
 	ms, now := int64(g.w.epochMS()), g.clock()
+	if now*1000 < g.judges {
+		return false
+	}
 	// The panel reveals in a short window: there must be room for it, and it takes
 	// half of what the users do at most.
 	room := ms/5 - g.lag() - 3*g.latency()
-	if 2*g.spacing(uint64(1000*g.cfg.Panel)) > 1000*room {
+	if g.lat >= 0 && 2*g.spacing(uint64(1000*g.cfg.Panel)) > 1000*room { // a mere guess would forbid all votes for ever
 		return false
 	}
 	for g.votes/n < g.cfg.Epochs {
@@ -71,6 +74,7 @@ func (g *Generator) startVote() bool {
 		}
 		g.votes++
 		if now <= due+ms/3 { // most of the commit window is left
+			g.judges = max(g.judges, (now-4*g.tick)*1000) + g.spacing(g.cfg.opsPerVote())
 			g.openVote(service, epoch, due, now)
 			return true
 		}
