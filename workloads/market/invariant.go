@@ -1,4 +1,4 @@
-//lint:allow determinism adds up and looks for faults; only which of several faults is named depends on the order
+//lint:allow determinism adds up and looks for faults; of several faults Check names the least, Monitor (tests only) any
 
 package market
 
@@ -93,9 +93,11 @@ type checker struct {
 	open  map[uint64]uint32
 }
 
+// fail notes a fault. Rows come in no order: of several faults the one whose text is
+// least is kept, so that equal runs name the same.
 func (c *checker) fail(format string, args ...any) {
-	if c.err == nil {
-		c.err = fmt.Errorf(format, args...)
+	if err := fmt.Errorf(format, args...); c.err == nil || err.Error() < c.err.Error() {
+		c.err = err
 	}
 }
 
