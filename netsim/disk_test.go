@@ -81,6 +81,55 @@ func TestGroupCommit(t *testing.T) {
 	}
 }
 
+// said notes what observers are shown of what nodes send.
+type said struct {
+	seq []uint64
+	at  []protocols.Time
+}
+
+func (o *said) Observe(protocols.Time, protocols.NodeID, *protocols.Event) {}
+func (o *said) Finish(protocols.Time) []protocols.Violation                { return nil }
+func (o *said) Sent(at protocols.Time, node protocols.NodeID, _ string, _ *protocols.MessageType, m protocols.WireMessage) {
+	o.seq = append(o.seq, m.(*msg).Seq)
+	o.at = append(o.at, at)
+}
+
+// A promise counts from when it leaves its lane: one that waits for the disk when its
+// node crashes was never made.
+func TestObserversAreShownWhatIsSaid(t *testing.T) {
+	table := testTable()
+	table.Lookup(tagPrepare).Once = table.Lookup(tagPrepare).Round
+	o := new(said)
+	s := newStage(t, Config{
+		Profile: diskProfile(), Table: table, Observers: []protocols.Observer{o},
+		Faults: []Fault{{Kind: FaultCrash, At: protocols.Time(150 * us), For: time.Millisecond, Nodes: []protocols.NodeID{0}}},
+	})
+	s.add(0, &puppet{
+		start: func(p *puppet, b protocols.Boot) {
+			if b.Kind != protocols.Fresh {
+				p.ask(1, 5, 0)
+				return
+			}
+			p.ask(1, 1, 0)
+			p.env.Log(record(1))
+			p.ask(1, 2, 0) // durable at 101 us
+			p.env.Multicast(protocols.Replicas(3), &msg{tag: tagCommit, Seq: 9})
+			p.env.SetTimer(110*us, 0, 0)
+		},
+		timeout: func(p *puppet, _ protocols.Timer) {
+			p.env.Multicast(protocols.Replicas(3), &msg{tag: tagPrepare, Seq: 3})
+			p.env.Log(record(2))
+			p.ask(1, 4, 0) // never leaves
+		},
+	})
+	s.add(1, new(puppet))
+	s.add(2, new(puppet))
+	s.run(time.Second)
+	require.Equal(t, []uint64{1, 2, 3, 5}, o.seq)
+	at := func(d time.Duration) protocols.Time { return protocols.Time(d) }
+	require.Equal(t, []protocols.Time{0, at(101 * us), at(110 * us), at(1150 * us)}, o.at)
+}
+
 // A crash loses exactly what was not durable, and what waited for it never
 // left.
 func TestCrashLosesWhatWasNotDurable(t *testing.T) {

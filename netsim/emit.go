@@ -106,6 +106,26 @@ func (s *Sim) emit(e *env, ev *protocols.Event) {
 	s.observe(c.start, int(c.proc.id), e.self, &s.event)
 }
 
+// listener is an observer that is shown what nodes send.
+type listener struct {
+	protocols.SendObserver
+	stopper Stopper // nil if it stops nothing
+}
+
+// said shows observers a promise that leaves its lane.
+func (s *Sim) said(pl *payload, at int64) {
+	s.heard = max(at, s.now)
+	for i := range s.listeners {
+		x := &s.listeners[i]
+		x.Sent(protocols.Time(s.heard), pl.from, pl.path, pl.mt, pl.msg)
+		if x.stopper != nil {
+			if why := x.stopper.Stopped(); why != "" {
+				s.Stop(why)
+			}
+		}
+	}
+}
+
 // flushEmitted tells observers of what was emitted ahead for times up to now, or
 // up to the end of a run that is stopped, and reports whether there was any.
 func (s *Sim) flushEmitted(now int64) (any bool) {

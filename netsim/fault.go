@@ -138,6 +138,8 @@ type Trigger struct {
 	Node protocols.NodeID
 	// Nth counts from 1.
 	Nth uint64
+	// Until, if not 0, is when it stops waiting.
+	Until protocols.Time
 }
 
 // stops reports whether a process may have to start again for it.
@@ -476,7 +478,7 @@ func (s *Sim) Partition(d time.Duration, groups ...[]protocols.NodeID) error {
 func (s *Sim) trigger(at int64, node protocols.NodeID, ev *protocols.Event) {
 	waiting := false
 	for i, x := range s.faults {
-		if x.On == nil || x.fired {
+		if x.On == nil || x.fired || x.On.Until > 0 && at >= int64(x.On.Until) {
 			continue
 		}
 		if x.On.Event == ev.Kind && (x.On.Node == protocols.Nobody || x.On.Node == node) {

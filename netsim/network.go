@@ -40,6 +40,9 @@ func (s *Sim) leave(l *lane, o *output) {
 // leaveNet sends the copies of an output, none before the given time.
 func (s *Sim) leaveNet(l *lane, o *output, notyet int64) {
 	pl := s.payloads.get(o.ref)
+	if len(s.listeners) > 0 && pl.mt.Once != nil {
+		s.said(pl, o.at)
+	}
 	h := l.host
 	last := max(o.at+nanos(o.acc+o.c*int64(o.n)), notyet)
 	fair := o.kind == outGroup && s.cfg.Sched == Fair && pl.gap > 0

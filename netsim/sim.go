@@ -123,7 +123,8 @@ type Sim struct {
 	emitSeq   uint64
 	stoppers  []Stopper // by observer, nil for most
 	stoppable bool      // there is one
-	triggered bool      // some fault waits for an event
+	listeners []listener
+	triggered bool // some fault waits for an event
 	tracing   *ring
 	sinkOn    bool
 }
@@ -184,6 +185,9 @@ func New(cfg Config) (*Sim, error) {
 		st, _ := o.(Stopper)
 		s.stoppers = append(s.stoppers, st)
 		s.stoppable = s.stoppable || st != nil
+		if w, ok := o.(protocols.SendObserver); ok {
+			s.listeners = append(s.listeners, listener{w, st})
+		}
 	}
 	if !cfg.NoRing {
 		s.tracing = newRing(RingRecords)

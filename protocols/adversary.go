@@ -15,6 +15,9 @@ type Adversary interface {
 type Attack struct {
 	Name, Doc string
 	Options   []Option
+	// Copies is how many endpoints with the identity of the node the host runs; 0 stands
+	// for 1. New is called for each of them, with another Config.Copy.
+	Copies int
 	// New builds the adversary of one node. peers is the set of nodes that
 	// collude with it, itself included; they may share what New keeps per call
 	// only through messages.

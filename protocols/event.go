@@ -71,6 +71,18 @@ type Observer interface {
 	Finish(at Time) []Violation
 }
 
+// SendObserver is an Observer that is also shown what nodes say. The simulator calls
+// Sent, before anybody receives a copy, for each message whose type declares
+// MessageType.Once, when it leaves the lane that sent it: when nothing that the lane
+// logged before can be lost any more. A message that a crash takes back before that
+// was never said. A host may run nodes ahead of time; then Sent of different nodes
+// are not in the order of their times.
+type SendObserver interface {
+	Observer
+	// Sent is told of one message to any number of receivers; m must not be changed.
+	Sent(at Time, node NodeID, path string, mt *MessageType, m WireMessage)
+}
+
 // Violation is a broken invariant.
 type Violation struct {
 	// Invariant is its name: agreement, integrity, validity, root, liveness, ...

@@ -163,6 +163,11 @@ type MessageType struct {
 	Round func(m WireMessage) Round
 	// Trace feeds the content to the trace hash; nil feeds the round and size.
 	Trace func(m WireMessage, t TraceHash)
+	// Once marks a promise: it tells what a message is about, such as view and slot of
+	// a vote, and a correct node never sends two messages of this type and path about
+	// the same with different contents (as Trace has them), in all its lives. nil
+	// promises nothing.
+	Once func(m WireMessage) Round
 	// Mutations lists plausible lies; may be empty.
 	Mutations []Mutation
 	// Record marks a type that is only logged, never sent.

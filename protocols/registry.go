@@ -42,6 +42,9 @@ type Config struct {
 	Cluster uint64
 	// Self is the node being built.
 	Self NodeID
+	// Copy tells apart the endpoints that share the identity Self, from 0; more than one
+	// has only a Byzantine node with an attack that asks for it (Attack.Copies).
+	Copy int
 	// N replicas of which F may be faulty.
 	N, F int
 	// Replicas is the group 0..N-1.
@@ -89,8 +92,9 @@ type Entry struct {
 	NewReplica func(c *Config) []Node
 	// NewClient returns a client.
 	NewClient func(c *Config) Client
-	// Observers returns the protocol's own observers for a run; may be nil.
-	Observers func(c *Config) []Observer
+	// Observers returns the protocol's own observers for a run; may be nil. They judge
+	// the nodes for which correct is true, and may stop a run like any other.
+	Observers func(c *Config, correct func(NodeID) bool) []Observer
 	// Attacks lists the protocol's published attacks; the generic ones are in
 	// protocols/adversary.
 	Attacks []Attack

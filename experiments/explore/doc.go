@@ -35,10 +35,17 @@
 // requests are offered, since a replica that fell behind unnoticed learns from
 // traffic that it did.
 //
+// Byzantine replicas get generic attacks, those that the protocol registers itself,
+// which lie in its own terms, or a twin: a second instance with their identity. What is
+// judged is not only what comes of it, but also what correct nodes say (no promise is
+// contradicted) and, by the protocol's own observers, on what they act. Leaders fail
+// repeatedly in some strategies, and faults may wait for an event; a part of the
+// schedules has many requests and small windows, and a few run the marketplace with
+// its clocks.
+//
 // A campaign is a sample. It says how many schedules ran per strategy, and never
-// that it was exhaustive. Not among the strategies are twins (two instances with
-// one identity), schedules with a guaranteed probability of finding a bug of given
-// depth (PCTCP), and faults that wait for an event.
+// that it was exhaustive. Not among the strategies are schedules with a guaranteed
+// probability of finding a bug of given depth (PCTCP).
 //
 // Topologies whose links are slower than 10 Mbit/s are not drawn: with the timers
 // of a cluster their queues grow without end, whatever the schedule. Narrowband

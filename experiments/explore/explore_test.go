@@ -11,6 +11,7 @@ import (
 
 	"github.com/edgebft/edgebft/experiments/scenario"
 	"github.com/edgebft/edgebft/protocols"
+	"github.com/edgebft/edgebft/workloads"
 )
 
 // testCatalog has a Byzantine, a crash-fault and a cross-fault protocol that are
@@ -39,10 +40,18 @@ func testCatalog() *scenario.Catalog {
 			entry("xft", protocols.CrossFault, func(f int) int { return 2*f + 1 }),
 		),
 		Attacks:    []protocols.Attack{{Name: "silent"}, {Name: "byzzfuzz"}, {Name: "mutate"}},
-		Apps:       []scenario.App{{Name: "micro"}, {Name: "kv"}, {Name: "market"}},
+		Apps:       []scenario.App{{Name: "micro"}, {Name: "kv"}, {Name: "market", Options: marketOptions()}},
 		Topologies: []string{"lan", "metro"},
 		Profiles:   []string{"pi"},
 	}
+}
+
+func marketOptions() []protocols.Option {
+	app, err := workloads.Lookup("market")
+	if err != nil {
+		panic(err)
+	}
+	return app.Options
 }
 
 func newSpace(t testing.TB, protocol string, strategies ...string) *Space {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/edgebft/edgebft/experiments/scenario"
 	"github.com/edgebft/edgebft/internal/strict"
+	"github.com/edgebft/edgebft/protocols"
 )
 
 // faultDraw draws the faults of one schedule.
@@ -60,7 +61,65 @@ func (f *faultDraw) draw1(kinds []string, st Strategy) {
 			}
 		}
 	}
+	if st.leaders {
+		for range f.between(2, 6) {
+			f.s.Faults = append(f.s.Faults, f.leader())
+		}
+	}
+	if st.triggers && f.oneIn(2) {
+		for range f.between(1, 3) {
+			f.s.Faults = append(f.s.Faults, f.triggered())
+		}
+	}
 	sort.SliceStable(f.s.Faults, func(i, j int) bool { return f.s.Faults[i].At < f.s.Faults[j].At })
+}
+
+// leader draws a fault of whoever leads when it strikes. It is over soon, so that
+// several views come to be in one schedule.
+func (f *faultDraw) leader() scenario.Fault {
+	at := time.Duration(f.between(0, int64(f.horizon*9/10))).Truncate(time.Microsecond)
+	length := f.duration(f.horizon/50, min(f.horizon/3, f.horizon-at))
+	fault := scenario.Fault{Kind: "isolate", At: strict.Duration(at), For: strict.Duration(length), Nodes: []scenario.Node{scenario.Primary}}
+	switch f.IntN(6) {
+	case 0:
+		fault.Kind = "pause"
+	case 1:
+		if !f.volatile { // it would count as one of the f
+			fault.Kind = "crash"
+		}
+	case 2:
+		fault.OneWay = true
+	}
+	return fault
+}
+
+// triggered draws a fault that strikes just after an event.
+func (f *faultDraw) triggered() scenario.Fault {
+	events := [...]protocols.EventKind{
+		protocols.EventNewView, protocols.EventNewView, protocols.EventViewChange, protocols.EventCommitted,
+		protocols.EventExecuted, protocols.EventCheckpoint, protocols.EventTransfer,
+	}
+	fault := scenario.Fault{
+		Kind: "isolate", For: strict.Duration(f.duration(f.horizon/50, f.horizon/3)), Nodes: nodes(f.subset(f.s.N, 2)),
+		On: &scenario.Trigger{Event: events[f.IntN(len(events))].String(), Count: int(f.spread(1, 8))},
+	}
+	if f.oneIn(2) {
+		fault.On.Node = node(f.IntN(f.s.N))
+	}
+	if !f.oneIn(3) {
+		fault.At = strict.Duration(f.duration(time.Microsecond, 3*time.Millisecond))
+	}
+	switch f.IntN(4) {
+	case 0:
+		fault.Kind = "pause"
+	case 1:
+		if !f.volatile {
+			fault.Kind = "crash"
+		}
+	case 2:
+		fault.OneWay = true
+	}
+	return fault
 }
 
 // one draws one fault. It ends before the safety phase does.
@@ -184,7 +243,7 @@ func (f *faultDraw) crash(fault *scenario.Fault) bool {
 	who, wipe, torn := f.IntN(7), f.oneIn(2), f.oneIn(2)
 	if who == 6 {
 		fault.Nodes = f.clients()
-		return true
+		return f.s.Workload.App != "market" // whose clients do not survive it
 	}
 	if torn {
 		fault.Disk = "torn"

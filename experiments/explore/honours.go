@@ -14,12 +14,12 @@ func honours(s *scenario.Scenario) error {
 		{"placement", "exploring has one host per replica: leave placement out", s.Placement != "spread"},
 		{"hosts", "exploring has one host per replica: leave hosts out", len(s.Hosts) > 0},
 		{"nic", "exploring has network cards as they are by default: leave nic out", s.NIC.Sched == "fair" || s.NIC.Forward == "store"},
-		{"workload.app", "exploring knows the applications kv and micro", w.App != "kv" && w.App != "micro"},
+		{"workload.app", "exploring knows the applications kv, micro and market", w.App != "kv" && w.App != "micro" && w.App != "market"},
 		{"workload.kind", "exploring offers a closed load: write kind: closed, and no rate or arrivals", w.Kind != "closed"},
 		{"workload.outstanding", "exploring keeps one request of each client open: leave outstanding out", w.Outstanding > 1},
 		{"workload.mix", "exploring has a mix of its own: leave mix out", len(w.Mix) > 0},
-		{"workload.zipf", "exploring draws keys evenly: leave zipf out", w.Zipf != 0},
-		{"workload.options", "exploring gives the application no options: leave them out", len(w.Options.Values) > 0},
+		{"workload.zipf", "exploring draws keys evenly: leave zipf out", w.Zipf != 0 && w.App != "market"},
+		{"workload.options", "exploring gives kv and micro no options, and market only tick, users and services: leave others out", otherOptions(w)},
 		{"checks.liveness", "exploring always judges liveness: leave checks.liveness out", !s.Checks.Liveness},
 		{"trace", "exploring records no trace: leave trace out", s.Trace.Record != "none" || s.Trace.Requests},
 	} {
@@ -28,4 +28,18 @@ func honours(s *scenario.Scenario) error {
 		}
 	}
 	return nil
+}
+
+// otherOptions reports whether the application is given options that exploring does
+// not pass on.
+func otherOptions(w *scenario.Workload) bool {
+	if w.App != "market" {
+		return len(w.Options.Values) > 0
+	}
+	for name := range w.Options.Set {
+		if name != "tick" && name != "users" && name != "services" {
+			return true
+		}
+	}
+	return false
 }

@@ -15,7 +15,6 @@ import (
 // What exploring would ignore is refused by its key; the rest runs as it says.
 func TestScenariosAreHonouredOrRefused(t *testing.T) {
 	c := simCatalog()
-	c.Apps = append(c.Apps, scenario.App{Name: "market"})
 	c.Apps[0].Options = []protocols.Option{{Name: "work", Max: 100}}
 	c.Apps[1].Classes = []string{"get", "put"}
 	c.TopologyModel = func(name string, _ *scenario.File) (scenario.TopologyModel, error) {
@@ -43,7 +42,9 @@ func TestScenariosAreHonouredOrRefused(t *testing.T) {
 		{"workload: {app: micro}", ""},
 		{"workload: {app: kv, keys: 3}, costs: pi4", ""},
 		{"topology: t7-heterogeneous, transport: tcp, n: 5, f: 1", ""}, // profiles by place
-		{"workload: {app: market}", "workload.app: exploring knows the applications kv and micro"},
+		{"workload: {app: market, keys: 4, options: {users: 8, services: 1, tick: 20ms}}", ""},
+		{"workload: {app: market, options: {bidders: 3}}", "workload.options"},
+		{"workload: {app: w1}", "workload.app: exploring knows the applications kv, micro and market"},
 		{"workload: {kind: open, rate: 10/s}", "workload.kind: exploring offers a closed load"},
 		{"workload: {app: kv, mix: {get: 1}}", "workload.mix"},
 		{"workload: {app: kv, zipf: 0.5}", "workload.zipf"},
@@ -82,7 +83,9 @@ func (f *fussy) Finish(protocols.Time) []protocols.Violation { return f.broken }
 func TestInvariantsOfTheProtocolAreChecked(t *testing.T) {
 	e := pbft.Protocol()
 	e.Name = "fussy"
-	e.Observers = func(*protocols.Config) []protocols.Observer { return []protocols.Observer{new(fussy)} }
+	e.Observers = func(*protocols.Config, func(protocols.NodeID) bool) []protocols.Observer {
+		return []protocols.Observer{new(fussy)}
+	}
 	sum := campaign(t, simCatalog(e), "fussy", 20)
 	require.NotEmpty(t, sum.Findings)
 	require.Equal(t, "fussy", sum.Findings[0].Outcome.Invariant)

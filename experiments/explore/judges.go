@@ -25,6 +25,9 @@ func newJudges(x *simulation) *judges {
 		j.blind = j.blind || id.IsClient()
 	}
 	h := observe.HistoryConfig{First: protocols.FirstClient, NewApplication: x.config.NewApplication}
+	if x.market != nil {
+		h.Verify = x.market.verify
+	}
 	if x.s.Checks.Linearizability && x.s.Workload.App == "kv" {
 		h.Windows = observe.NewWindows(run.KVModel(), x.s.Checks.Timeout.Std(), x.s.Checks.Timeout.Std())
 	}

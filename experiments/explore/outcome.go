@@ -84,11 +84,16 @@ type Runner interface {
 }
 
 // CalmAt returns when the safety phase of a scenario ends: when its last fault
-// does.
+// does. Faults that wait for an event strike only if they can be over after three
+// quarters of the load.
 func CalmAt(s *scenario.Scenario) time.Duration {
 	var end time.Duration
 	for i := range s.Faults {
 		f := &s.Faults[i]
+		if f.On != nil {
+			end = max(end, s.Window.Total()*3/4)
+			continue
+		}
 		end = max(end, f.At.Std()+f.For.Std())
 	}
 	return end
@@ -113,6 +118,7 @@ func Bound(e *protocols.Entry, s *scenario.Scenario) time.Duration {
 func clone(s *scenario.Scenario) *scenario.Scenario {
 	c := *s
 	c.Options.Set = cloneWords(s.Options.Set)
+	c.Workload.Options.Set = cloneWords(s.Workload.Options.Set)
 	c.Faults = append([]scenario.Fault(nil), s.Faults...)
 	for i := range c.Faults {
 		f := &c.Faults[i]
@@ -124,6 +130,10 @@ func clone(s *scenario.Scenario) *scenario.Scenario {
 			groups[j] = append([]scenario.Node(nil), f.Groups[j]...)
 		}
 		f.Groups = groups
+		if f.On != nil {
+			on := *f.On
+			f.On = &on
+		}
 	}
 	c.Adversaries = append([]scenario.Adversary(nil), s.Adversaries...)
 	for i := range c.Adversaries {

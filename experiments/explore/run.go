@@ -11,6 +11,7 @@ import (
 	"github.com/edgebft/edgebft/netsim/topology"
 	"github.com/edgebft/edgebft/protocols"
 	"github.com/edgebft/edgebft/protocols/adversary"
+	"github.com/edgebft/edgebft/workloads"
 	"github.com/edgebft/edgebft/workloads/kv"
 	"github.com/edgebft/edgebft/workloads/load"
 	"github.com/edgebft/edgebft/workloads/micro"
@@ -29,6 +30,7 @@ type Simulator struct {
 type protocolTables struct {
 	entry    *protocols.Entry
 	messages *protocols.MessageTable
+	ledger   *protocols.MessageTable // with the messages of the marketplace's clocks
 	attacks  map[string]*protocols.Attack
 }
 
@@ -51,6 +53,13 @@ func (r *Simulator) protocol(name string) (*protocolTables, error) {
 		return nil, err
 	}
 	t := &protocolTables{entry: e, messages: e.Messages(), attacks: make(map[string]*protocols.Attack)}
+	if app, err := workloads.Lookup("market"); err == nil {
+		var types []protocols.MessageType
+		for _, mt := range t.messages.Types() {
+			types = append(types, *mt)
+		}
+		t.ledger = protocols.NewMessageTable(types, app.Messages())
+	}
 	generic := adversary.All(t.messages)
 	for _, list := range [][]protocols.Attack{generic, e.Attacks} { // the protocol's own win
 		for i := range list {
@@ -121,6 +130,8 @@ type simulation struct {
 	sim      *netsim.Sim
 	config   protocols.Config
 	lies     map[protocols.NodeID]protocols.Adversary
+	twins    map[protocols.NodeID][]protocols.Adversary // of further endpoints with its identity
+	market   *market                                    // nil for other applications
 	progress *progress
 	judges   *judges
 	loads    []*pacer
@@ -136,7 +147,7 @@ type simulation struct {
 
 // Run implements Runner.
 func (r *Simulator) Run(s *scenario.Scenario) (Outcome, error) {
-	x := &simulation{s: s, lies: make(map[protocols.NodeID]protocols.Adversary), progress: newProgress(s.N)}
+	x := &simulation{s: s, lies: make(map[protocols.NodeID]protocols.Adversary), twins: make(map[protocols.NodeID][]protocols.Adversary), progress: newProgress(s.N)}
 	if err := r.build(x); err != nil {
 		return Outcome{}, err
 	}
@@ -166,15 +177,24 @@ func (r *Simulator) build(x *simulation) error {
 	if err := x.adversaries(); err != nil {
 		return err
 	}
-	x.judges = newJudges(x)
 	cfg := netsim.Config{
 		Seed: uint64(s.Seed), Cluster: x.config.Cluster, Table: x.tables.messages,
 		Topology:   x.topology,
 		Datagram:   netsim.Impairments{DuplicatePPM: int64(s.Duplicate), ReorderPPM: int64(s.Reorder), Window: run.HoldBack},
 		Wire:       s.Wire,
 		RealCrypto: s.Crypto == "real",
-		Observers:  []protocols.Observer{x.progress, x.judges.checker},
 		NoRing:     true,
+	}
+	if x.isMarket() {
+		cfg.Table = x.tables.ledger
+		if err := x.newMarket(&cfg); err != nil {
+			return err
+		}
+	}
+	x.judges = newJudges(x)
+	cfg.Observers = []protocols.Observer{x.progress, x.judges.checker}
+	if own := x.tables.entry.Observers; own != nil {
+		cfg.Observers = append(cfg.Observers, own(&x.config, x.correct)...)
 	}
 	switch s.Transport {
 	case "datagram":
@@ -189,10 +209,14 @@ func (r *Simulator) build(x *simulation) error {
 	if err != nil {
 		return err
 	}
-	cfg.Faults = append(cfg.Faults, faults...)
-	if x.tables.entry.Observers != nil {
-		c := x.config
-		cfg.Observers = append(cfg.Observers, x.tables.entry.Observers(&c)...)
+	for _, f := range faults {
+		if f.On != nil { // it has to be over when the calm phase begins
+			f.On.Until = protocols.Time(CalmAt(s)-f.For) - f.At
+			if f.On.Until <= 0 {
+				continue
+			}
+		}
+		cfg.Faults = append(cfg.Faults, f)
 	}
 	cfg.Leader = func() []protocols.NodeID { return []protocols.NodeID{x.progress.primary} }
 	if x.sim, err = netsim.New(cfg); err != nil {
@@ -225,6 +249,14 @@ func (x *simulation) adversaries() error {
 			c := x.config
 			c.Self = id
 			x.lies[id] = attack.New(&c, a.Options.Resolved, peers)
+			for k := 1; k < attack.Copies; k++ {
+				if !id.IsReplica() {
+					return fmt.Errorf("attack %s needs several endpoints, which clients do not have", a.Attack)
+				}
+				twin := c
+				twin.Copy = k
+				x.twins[id] = append(x.twins[id], attack.New(&twin, a.Options.Resolved, peers))
+			}
 		}
 	}
 	for _, n := range x.s.Byzantine() {
@@ -244,6 +276,7 @@ func (x *simulation) host(places []int, i int) (netsim.HostID, error) {
 }
 
 func (x *simulation) replicas() error {
+	var hosts []netsim.HostID
 	for id := range protocols.NodeID(x.s.N) {
 		host, err := x.host(x.topology.Replicas, int(id))
 		if err != nil {
@@ -259,6 +292,21 @@ func (x *simulation) replicas() error {
 		}); err != nil {
 			return err
 		}
+		hosts = append(hosts, host)
+		for _, lie := range x.twins[id] {
+			if host, err = x.host(x.topology.Replicas, int(id)); err != nil {
+				return err
+			}
+			if _, err := x.sim.AddNode(netsim.NodeSpec{
+				ID: id, Host: host, Adversary: lie, Twin: true,
+				New: func() []protocols.Node { return entry.NewReplica(&c) },
+			}); err != nil {
+				return err
+			}
+		}
+	}
+	if x.market != nil {
+		return x.clocks(hosts)
 	}
 	return nil
 }
@@ -300,6 +348,9 @@ func (x *simulation) pool(first protocols.NodeID, count int) error {
 // this number among all.
 func (x *simulation) generator(first int) func(protocols.LoadEnv, int) (load.Generator, error) {
 	return func(env protocols.LoadEnv, clients int) (load.Generator, error) {
+		if x.market != nil {
+			return x.market.generator(first, env, clients), nil
+		}
 		a, b := env.Stream("operations")
 		w := &x.s.Workload
 		var g load.Generator

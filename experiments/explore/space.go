@@ -25,8 +25,17 @@ type Strategy struct {
 	byzantine int
 	// attack, if set, is the only attack used; the strategy needs it registered.
 	attack string
+	// own prefers the protocol's own attacks, if it has any.
+	own bool
 	// lossy schedules lose a large part of all messages in the safety phase.
 	lossy bool
+	// leaders has whoever leads fail several times, so that views change.
+	leaders bool
+	// triggers adds faults that strike on events.
+	triggers bool
+	// long schedules have many requests and small windows, so that checkpoints,
+	// snapshots, certificates and transfers of state come often.
+	long bool
 }
 
 var (
@@ -37,13 +46,17 @@ var (
 
 // strategies in the order in which they are reported.
 var strategies = []Strategy{
-	{Name: "swarm", Doc: "any mixture of faults, with up to f Byzantine replicas", weight: 40, faults: allFaults, byzantine: 1},
-	{Name: "crashes", Doc: "crashes with, without and with damaged disks, pauses, disks that are slow, full or broken; nobody lies", weight: 15, faults: nodeFaults},
-	{Name: "network", Doc: "partitions, loss, delay, congestion, narrow links; nobody lies or stops", weight: 10, faults: pathFaults},
-	{Name: "byzantine", Doc: "f Byzantine replicas, each with an attack of its own, and few other faults", weight: 20, faults: []string{"isolate", "slow-link", "clog"}, byzantine: 2},
-	{Name: "byzzfuzz", Doc: "f replicas that tell plausible lies in some rounds, and random partitions", weight: 10, faults: []string{"partition", "isolate"}, byzantine: 2, attack: "byzzfuzz"},
-	{Name: "lossy", Doc: "a tenth to two thirds of all messages are lost, with f Byzantine replicas: quorums form in many ways", weight: 15, faults: []string{"isolate", "crash"}, byzantine: 2, lossy: true},
-	{Name: "delays", Doc: "no faults: random delays and contention, and timers of any length", weight: 5, faults: []string{"slow-link"}},
+	{Name: "swarm", Doc: "any mixture of faults, with up to f Byzantine replicas", weight: 30, faults: allFaults, byzantine: 1},
+	{Name: "crashes", Doc: "crashes with, without and with damaged disks, pauses, disks that are slow, full or broken; nobody lies", weight: 12, faults: nodeFaults},
+	{Name: "network", Doc: "partitions, loss, delay, congestion, narrow links; nobody lies or stops", weight: 8, faults: pathFaults},
+	{Name: "byzantine", Doc: "f Byzantine replicas, each with an attack of its own, and few other faults", weight: 14, faults: []string{"isolate", "slow-link", "clog"}, byzantine: 2},
+	{Name: "traitors", Doc: "f replicas that attack in the protocol's own terms, while leaders fail and others restart", weight: 14, faults: []string{"isolate", "crash", "slow-link"}, byzantine: 2, own: true, leaders: true},
+	{Name: "views", Doc: "leaders fail one after another, replicas restart from their logs, faults strike on events", weight: 10, faults: []string{"crash", "isolate", "partition", "clog"}, byzantine: 1, leaders: true, triggers: true},
+	{Name: "byzzfuzz", Doc: "f replicas that tell plausible lies in some rounds, and random partitions", weight: 8, faults: []string{"partition", "isolate"}, byzantine: 2, attack: "byzzfuzz"},
+	{Name: "twins", Doc: "f identities that two replicas share, each of which talks with a part of the others", weight: 6, faults: []string{"isolate", "crash"}, byzantine: 2, attack: "twins", leaders: true},
+	{Name: "lossy", Doc: "a tenth to two thirds of all messages are lost, with f Byzantine replicas: quorums form in many ways", weight: 13, faults: []string{"isolate", "crash"}, byzantine: 2, lossy: true},
+	{Name: "long", Doc: "50 to 200 requests and small windows: checkpoints, state transfer and compacted logs under crashes", weight: 5, faults: []string{"crash", "pause", "isolate", "partition", "loss", "clog"}, byzantine: 1, long: true},
+	{Name: "delays", Doc: "no faults: random delays and contention, and timers of any length", weight: 4, faults: []string{"slow-link"}},
 }
 
 // Strategies lists all strategies.
@@ -56,6 +69,7 @@ type Space struct {
 	apps       []string
 	topologies []string
 	profiles   []string
+	market     bool               // among the applications
 	attacks    []protocols.Attack // that replicas may get
 	chosen     []Strategy
 	total      int    // weights of chosen
@@ -82,6 +96,7 @@ func NewSpace(c *scenario.Catalog, protocol string, names ...string) (*Space, er
 		if app.Name == "kv" || app.Name == "micro" {
 			sp.apps = append(sp.apps, app.Name)
 		}
+		sp.market = sp.market || app.Name == "market" && len(app.Options) > 0
 	}
 	if len(sp.apps) == 0 {
 		sp.apps = []string{"micro"}
@@ -262,8 +277,8 @@ func (sp *Space) Draw(seed int64) Schedule {
 	s.Protocol = sp.entry.Name
 	s.Seed = seed
 	horizon := sp.cluster(s, st, sp.stream(seed, "cluster"))
-	sp.load(s, horizon, sp.stream(seed, "load"))
-	byzantine := sp.adversaries(s, st, sp.stream(seed, "adversaries"))
+	sp.load(s, st, horizon, sp.stream(seed, "load"))
+	byzantine := sp.adversaries(s, st, horizon, sp.stream(seed, "adversaries"))
 	f := faultDraw{draw: sp.stream(seed, "faults"), s: s, horizon: horizon, byzantine: byzantine}
 	f.wipes = s.F - len(byzantine)
 	if f.liars = sp.entry.FaultModel == protocols.Byzantine; !f.liars {
@@ -272,7 +287,7 @@ func (sp *Space) Draw(seed int64) Schedule {
 	f.volatile = volatile(s)
 	kinds := st.faults
 	if sp.entry.FaultModel == protocols.CrossFault && len(byzantine) > 0 {
-		kinds, st.lossy, s.Loss = nil, false, 0 // both at once is anarchy
+		kinds, st.lossy, st.leaders, st.triggers, s.Loss = nil, false, false, false, 0 // both at once is anarchy
 	}
 	f.draw1(kinds, st)
 	return Schedule{Seed: seed, Strategy: st.Name, Scenario: s, restricted: sp.restricted}
@@ -330,10 +345,17 @@ func (sp *Space) cluster(s *scenario.Scenario, st Strategy, d draw) time.Duratio
 	if s.Topology != "lan" {
 		scale = max(scale, 0)
 	}
+	ratio := d.between(-4, 2)
+	if st.leaders { // time for several views
+		scale, ratio = min(scale, 0), d.between(1, 4)
+	}
 	s.Options = scenario.Options{Set: options(sp.entry.Options, scale, d)}
+	if st.long || st.leaders && d.oneIn(2) {
+		small(&s.Options, sp.entry.Options, d)
+	}
 	// From a few milliseconds of a run with fast timers to several time-outs of
 	// one with slow ones (the defaults are in the order of a second).
-	horizon := time.Duration(times(int64(time.Second), scale+d.between(-4, 2)))
+	horizon := time.Duration(times(int64(time.Second), scale+ratio))
 	horizon = max(20*time.Millisecond, min(horizon, 8*time.Second)).Round(time.Microsecond)
 	return horizon
 }
@@ -367,6 +389,9 @@ func options(decl []protocols.Option, scale int64, d draw) map[string]string {
 		default:
 			change = !d.oneIn(4)
 			v = d.spread(o.Min, min(o.Max, max(o.Min+15, o.Default)))
+			if o.Name == "rate" && o.Default >= 500 { // in 1,000, and not of what multiplies messages
+				v = d.between(o.Min, o.Max)
+			}
 			if o.Name == "limit" { // bounds what an attack sends in all
 				change, v = true, d.spread(o.Min, min(o.Max, o.Min+500))
 			}
@@ -379,6 +404,18 @@ func options(decl []protocols.Option, scale int64, d draw) map[string]string {
 		return nil
 	}
 	return set
+}
+
+// small gives most counts and sizes of a protocol one of their least values.
+func small(o *scenario.Options, decl []protocols.Option, d draw) {
+	if o.Set == nil {
+		o.Set = make(map[string]string)
+	}
+	for _, x := range decl {
+		if x.Kind == protocols.OptionInt && !d.oneIn(4) {
+			o.Set[x.Name] = word(x, d.spread(x.Min, min(x.Max, x.Min+15)))
+		}
+	}
 }
 
 // timeScale draws a power of two: the scale of all times of a schedule.
@@ -415,10 +452,16 @@ func word(o protocols.Option, v int64) string {
 
 // load draws clients and requests. There are few of them: what a schedule finds
 // is in its faults, and a campaign needs many schedules.
-func (sp *Space) load(s *scenario.Scenario, horizon time.Duration, d draw) {
+func (sp *Space) load(s *scenario.Scenario, st Strategy, horizon time.Duration, d draw) {
 	s.Clients = int(d.between(1, 4))
 	s.ClientHosts = int(d.between(1, int64(s.Clients)))
 	requests := d.between(2, max(2, int64(12/s.Clients)))
+	switch {
+	case st.long:
+		requests = d.between(50, 200) / int64(s.Clients)
+	case st.leaders: // some in every view
+		requests = d.between(4, int64(32/s.Clients))
+	}
 	w := &s.Workload
 	w.App = sp.apps[d.IntN(len(sp.apps))]
 	w.Kind = "closed"
@@ -429,13 +472,16 @@ func (sp *Space) load(s *scenario.Scenario, horizon time.Duration, d draw) {
 	total := horizon + horizon/3
 	w.Think = strict.Duration((total / time.Duration(requests)).Round(time.Microsecond))
 	s.Window = scenario.Window{Measure: strict.Duration(total)}
+	if sp.market && d.oneIn(40) {
+		drawMarket(s, horizon)
+	}
 	s.Checks.Linearizability = w.App == "kv" && d.oneIn(4) // the order as a witness is always checked
 	s.Checks.Liveness = true
 }
 
 // adversaries draws Byzantine replicas, and now and then a Byzantine client. It
 // returns the replicas.
-func (sp *Space) adversaries(s *scenario.Scenario, st Strategy, d draw) []int {
+func (sp *Space) adversaries(s *scenario.Scenario, st Strategy, horizon time.Duration, d draw) []int {
 	count := 0
 	if sp.entry.FaultModel != protocols.Crash && len(sp.attacks) > 0 {
 		switch st.byzantine {
@@ -447,28 +493,36 @@ func (sp *Space) adversaries(s *scenario.Scenario, st Strategy, d draw) []int {
 	}
 	if count == 0 {
 		if st.byzantine > 0 && sp.entry.FaultModel == protocols.Byzantine && d.oneIn(4) {
-			sp.traitorClient(s, d)
+			sp.traitorClient(s, horizon, d)
 		}
 		return nil
 	}
 	// The first primaries are the most interesting traitors.
 	bad := d.Perm(s.N)[:count]
 	if d.oneIn(2) {
+		first := 0
+		if st.leaders { // or the next ones, who begin views
+			first = d.IntN(3)
+		}
 		for i := range bad {
-			bad[i] = i
+			bad[i] = (first + i) % s.N
 		}
 	}
 	sort.Ints(bad)
-	if st.attack == "" && d.oneIn(4) {
-		sp.traitorClient(s, d)
+	// Requests that only some replicas find authentic are what traitors can use best.
+	if st.attack == "" && (d.oneIn(4) || st.own && d.oneIn(3)) {
+		sp.traitorClient(s, horizon, d)
 	}
 	together := d.oneIn(2)
 	for i := 0; i < len(bad); i++ {
 		a := &sp.attacks[d.IntN(len(sp.attacks))]
+		if own := len(sp.entry.Attacks); own > 0 && (st.own && !d.oneIn(8) || d.oneIn(3)) {
+			a = &sp.attacks[d.IntN(own)]
+		}
 		if st.attack != "" {
 			a = sp.attack(st.attack)
 		}
-		adv := scenario.Adversary{Attack: a.Name, Options: scenario.Options{Set: options(a.Options, d.timeScale(), d)}}
+		adv := scenario.Adversary{Attack: a.Name, Options: scenario.Options{Set: attackOptions(a, horizon, d)}}
 		members := bad[i : i+1]
 		if together {
 			members, i = bad[i:], len(bad)
@@ -481,11 +535,40 @@ func (sp *Space) adversaries(s *scenario.Scenario, st Strategy, d draw) []int {
 	return bad
 }
 
+// attackOptions draws the parameters of an attack. It is mostly on for the whole run:
+// the beginning and the end of its time are drawn now and then, within the safety phase.
+func attackOptions(a *protocols.Attack, horizon time.Duration, d draw) map[string]string {
+	set := options(a.Options, d.timeScale(), d)
+	for _, o := range a.Options {
+		if o.Kind != protocols.OptionDuration {
+			continue
+		}
+		least := time.Duration(0)
+		switch o.Name {
+		case "after", "until":
+			delete(set, o.Name)
+			if !d.oneIn(6) {
+				continue
+			}
+			least = horizon / 10
+		case "period":
+			least = horizon / 50
+		default:
+			continue
+		}
+		if set == nil {
+			set = make(map[string]string)
+		}
+		set[o.Name] = word(o, max(o.Min, min(o.Max, int64(d.duration(least, horizon)))))
+	}
+	return set
+}
+
 // clientAttacks are the generic attacks that say something on a client.
 var clientAttacks = []string{"bad-macs", "double-vote", "equivocate", "mutate", "replay", "selective", "silent-to", "stale"}
 
 // traitorClient adds a Byzantine client.
-func (sp *Space) traitorClient(s *scenario.Scenario, d draw) {
+func (sp *Space) traitorClient(s *scenario.Scenario, horizon time.Duration, d draw) {
 	if sp.entry.FaultModel != protocols.Byzantine {
 		return
 	}
@@ -502,6 +585,6 @@ func (sp *Space) traitorClient(s *scenario.Scenario, d draw) {
 	s.Clients++
 	s.Adversaries = append(s.Adversaries, scenario.Adversary{
 		Nodes: []scenario.Node{scenario.Node(fmt.Sprintf("c%d", s.Clients-1))}, Attack: a.Name,
-		Options: scenario.Options{Set: options(a.Options, d.timeScale(), d)},
+		Options: scenario.Options{Set: attackOptions(a, horizon, d)},
 	})
 }

@@ -107,8 +107,7 @@ func (x *run) outcome(from, to counters) (*result.Outcome, error) {
 	l := x.recorder.Finish()
 	r.SetLoad(l)
 	r.Counters = x.counters()
-	x.sim.Finish()
-	x.safety(r)
+	x.safety(r, x.sim.Finish())
 	for k := range x.progress.views { //lint:allow determinism counting only
 		if k.view > 0 {
 			r.ViewChanges++
@@ -224,7 +223,7 @@ func (x *run) cost(r *result.Result, from, to counters) {
 	}
 }
 
-func (x *run) safety(r *result.Result) {
+func (x *run) safety(r *result.Result, found []protocols.Violation) {
 	rep := x.checker.Report()
 	verdict := func(v observe.Verdict) result.Verdict { return result.Verdict(v) }
 	r.Safety = result.Safety{
@@ -232,7 +231,7 @@ func (x *run) safety(r *result.Result) {
 		Linearizable: verdict(rep.Linearizable), Liveness: verdict(rep.Liveness), Root: verdict(rep.Root), Application: verdict(rep.Application),
 		Unchecked: rep.Unchecked,
 	}
-	for _, v := range rep.Violations {
+	for _, v := range found {
 		r.Safety.Violations = append(r.Safety.Violations, result.Violation{Invariant: v.Invariant, AtS: result.Seconds(v.At), Node: int(v.Node), Detail: v.Detail})
 	}
 }

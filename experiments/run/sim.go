@@ -60,6 +60,7 @@ type run struct {
 	checker  *observe.Checker
 	history  *observe.History
 	recorder *result.Recorder
+	twins    []twinOf
 	timeline []result.ReplicaRow
 	before   []netsim.NodeStats // at the last tick of the timeline
 	executed []int64            // at the last tick
@@ -231,6 +232,14 @@ func (x *run) adversaries(table *protocols.MessageTable) error {
 			cfg := x.config
 			cfg.Self = id
 			x.lies[id] = attack.New(&cfg, a.Options.Resolved, peers)
+			for k := 1; k < attack.Copies; k++ {
+				if !id.IsReplica() {
+					return fmt.Errorf("attack %s runs several endpoints with one identity, which clients cannot have; give it to a replica, not to c%d", a.Attack, id-protocols.FirstClient)
+				}
+				twin := cfg
+				twin.Copy = k
+				x.twins = append(x.twins, twinOf{id, attack.New(&twin, a.Options.Resolved, peers)})
+			}
 			// Who has the replica has the whole machine. A protocol's own attacks say
 			// nothing that an agent could say.
 			for _, agent := range x.load.Agents {
@@ -241,6 +250,12 @@ func (x *run) adversaries(table *protocols.MessageTable) error {
 		}
 	}
 	return nil
+}
+
+// twinOf is a further endpoint with the identity of a Byzantine replica.
+type twinOf struct {
+	id  protocols.NodeID
+	lie protocols.Adversary
 }
 
 func (x *run) correct(id protocols.NodeID) bool {
@@ -273,7 +288,7 @@ func (x *run) observers(cfg *netsim.Config) {
 	cfg.Observers = append(cfg.Observers, x.checker, x.progress)
 	if x.entry.Observers != nil {
 		c := x.config
-		cfg.Observers = append(cfg.Observers, x.entry.Observers(&c)...)
+		cfg.Observers = append(cfg.Observers, x.entry.Observers(&c, x.correct)...)
 	}
 }
 
@@ -351,6 +366,16 @@ func (x *run) replicas() error {
 		c.NewApplication = x.checker.Audit(c.Self, c.NewApplication)
 		if _, err := x.sim.AddNode(netsim.NodeSpec{
 			ID: c.Self, Host: x.hosts[i], Adversary: x.lies[c.Self], Lanes: x.entry.Lanes(&c),
+			New: func() []protocols.Node { return x.entry.NewReplica(&c) },
+		}); err != nil {
+			return err
+		}
+	}
+	for _, t := range x.twins {
+		c := x.config
+		c.Self = t.id
+		if _, err := x.sim.AddNode(netsim.NodeSpec{
+			ID: t.id, Host: x.hosts[t.id], Adversary: t.lie, Lanes: x.entry.Lanes(&c), Twin: true,
 			New: func() []protocols.Node { return x.entry.NewReplica(&c) },
 		}); err != nil {
 			return err

@@ -66,7 +66,7 @@ var layers = []layer{
 }
 
 var (
-	ground        = []string{"protocols", "protocols/auth", "protocols/smr"}
+	ground        = []string{"protocols", "protocols/auth", "protocols/smr", "protocols/adversary"}
 	protocolRooms = []string{"protocols/...", "abstract/..."}
 )
 

@@ -43,12 +43,13 @@ type Checker struct {
 	found   *findings
 	order   *order
 	slots   *slots
+	vows    *promises
 	live    *liveness
 	audits  *audits
 	done    bool
 }
 
-var _ protocols.Observer = (*Checker)(nil)
+var _ protocols.SendObserver = (*Checker)(nil)
 
 // New returns a Checker.
 func New(cfg Config) *Checker {
@@ -64,6 +65,7 @@ func New(cfg Config) *Checker {
 	}
 	c.order = newOrder(&c.cfg, c.found)
 	c.slots = newSlots(cfg.Window, c.found)
+	c.vows = newPromises(cfg.N, c.found)
 	c.live = newLiveness(&c.cfg, c.found)
 	c.audits = &audits{found: c.found, last: make([]*audited, cfg.N)}
 	if cfg.History != nil {
@@ -112,6 +114,13 @@ func (c *Checker) Observe(at protocols.Time, node protocols.NodeID, ev *protocol
 	case protocols.EventAccepted:
 		c.order.accepted(at, node, ev)
 		c.live.accepted(at, node, ev.Timestamp)
+	}
+}
+
+// Sent implements protocols.SendObserver.
+func (c *Checker) Sent(at protocols.Time, node protocols.NodeID, path string, mt *protocols.MessageType, m protocols.WireMessage) {
+	if c.judged(node) {
+		c.vows.sent(at, node, path, mt, m)
 	}
 }
 

@@ -8,6 +8,9 @@ import (
 type clientState struct {
 	executed intervals
 	open     []openRequest
+	// forgotten is the highest timestamp that was dropped from open; nothing is known
+	// of what is not higher.
+	forgotten uint64
 }
 
 // openRequest was invoked by a correct client and is not both executed and
@@ -56,6 +59,9 @@ func (o *order) check(at protocols.Time, node protocols.NodeID, index uint64, e 
 		return
 	}
 	i := c.find(e.timestamp)
+	if i < 0 && e.timestamp <= c.forgotten {
+		return
+	}
 	if i < 0 {
 		o.found.violate(Validity, at, node, "request %d/%d at index %d was never invoked by that client", e.client, e.timestamp, index)
 		return
@@ -75,6 +81,7 @@ func (o *order) invoked(at protocols.Time, node protocols.NodeID, ev *protocols.
 	}
 	if len(c.open) >= maxOpen {
 		o.found.giveUp(Validity, "a client has more than 4,096 open requests")
+		c.forgotten = max(c.forgotten, c.open[0].timestamp)
 		c.open = append(c.open[:0], c.open[1:]...)
 	}
 	c.open = append(c.open, openRequest{timestamp: ev.Timestamp, digest: ev.Digest})
@@ -84,6 +91,9 @@ func (o *order) accepted(at protocols.Time, node protocols.NodeID, ev *protocols
 	o.found.saw(Validity)
 	c := o.client(node)
 	i := c.find(ev.Timestamp)
+	if i < 0 && ev.Timestamp <= c.forgotten {
+		return
+	}
 	if i < 0 || c.open[i].accepted {
 		o.found.violate(Validity, at, node, "accepts a result for timestamp %d, which it did not invoke or had accepted before", ev.Timestamp)
 		return

@@ -10,6 +10,8 @@
 //   - root: equal state roots at equal index;
 //   - application: its own invariants, if it has any ([Checker.Audit]), at
 //     checkpoints and at the end;
+//   - promise: no correct node contradicts what it said before, also across
+//     restarts (of the message types that declare it, see protocols.MessageType.Once);
 //   - liveness: every operation that a correct client invoked before a deadline
 //     was accepted by the end, and the system never stalls under load in calm;
 //   - linearizability of client histories (optional): the order of the replicas
@@ -43,7 +45,8 @@
 // Bounded, whatever the length of the run: the agreed order is kept for the last
 // Window requests and as a chain of hashes every 1,024 before that, against
 // which a straggler is still judged; decided slots are kept for the last Window
-// of each instance; roots for the last 4,096 checkpoints; of a client only what
+// of each instance; of each node its last 256 promises at least, of all together
+// about 262,144 for clusters of up to 1,024; roots for the last 4,096 checkpoints; of a client only what
 // is open, and the intervals of timestamps that were executed.
 //
 // What it is not: porcupine excepted it runs inside the simulation and decides

@@ -208,20 +208,26 @@ func TestWindowsGiveUp(t *testing.T) {
 	require.Equal(t, Undecided, v)
 	require.Equal(t, []string{"linearizable: porcupine: the time for checking is used up"}, notes)
 
-	// Concurrent writes whose results contradict each other: exponentially many
-	// orders, and no time for them.
+	// Exponentially many orders of the writes, none of which explains the answer.
+	w = newWorld(Config{}, true)
+	w.w.memory = 1000 * stepMemory
+	unexplained(w)
+	require.Contains(t, w.Report().Notes, "linearizable: porcupine: 41 operations on \"\\x00\" were too many to search in 0 MiB")
+
 	w = newWorld(Config{}, true)
 	w.w.each = time.Nanosecond
+	unexplained(w)
+	require.Contains(t, w.Report().Notes, "linearizable: porcupine: 41 operations on \"\\x00\" were too many to search in 1ns")
+}
+
+// unexplained adds concurrent writes, and the answer to a read that none of them gives.
+func unexplained(w *world) {
 	for i := range uint64(40) {
 		w.ask(1, c0+protocols.NodeID(i), 1, 'p', 0, byte(i+1))
-		w.execute(0, i+1, c0+protocols.NodeID(i), 1)
 	}
-	for i := range uint64(40) {
-		w.answer(100, c0+protocols.NodeID(i), 1, 200)
-	}
+	w.ask(1, c0+40, 1, 'g', 0)
+	w.answer(100, c0+40, 1, 200)
 	w.end()
-	rep := w.Report()
-	require.Contains(t, rep.Notes, "linearizable: porcupine: 40 operations on \"\\x00\" were too many to search in 1ns")
 }
 
 // simulate makes a history of a correct register: every operation takes effect

@@ -437,3 +437,18 @@ func BenchmarkExecuted(b *testing.B) {
 		r.Observe(1, c0, &acc)
 	}
 }
+
+// A request that was dropped from what is kept of a client is not judged any more,
+// neither as one that was never invoked nor as one that was.
+func TestForgottenRequestsAreNotJudged(t *testing.T) {
+	r := newRun(Config{})
+	for ts := uint64(1); ts <= maxOpen+1; ts++ {
+		r.invoke(c0, ts)
+	}
+	r.execute(0, 1, c0, 1).accept(c0, 1)
+	require.Empty(t, r.end())
+	require.Equal(t, Undecided, r.Report().Validity)
+	r.execute(0, 2, c0, maxOpen+2)
+	require.NotEmpty(t, r.end())
+	require.Equal(t, False, r.Report().Validity)
+}

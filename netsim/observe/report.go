@@ -17,6 +17,9 @@ const (
 	Liveness     = "liveness"
 	// Application is what the application asks of its own state; see Checker.Audit.
 	Application = "application"
+	// Promise is violated by a correct node that contradicts what it said. It has no
+	// verdict of its own in the Report.
+	Promise = "promise"
 )
 
 // Verdict on a property. The zero value is Undecided.

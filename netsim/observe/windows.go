@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"sort"
+	"sync/atomic" //lint:allow determinism porcupine searches on a goroutine of its own
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -33,6 +34,10 @@ const (
 	minWindow = 64
 	// maxWindow bounds the operations of one object between two cuts.
 	maxWindow = 4096
+	// maxMemory bounds what the search of one window may remember, in bytes: per step
+	// forward a bit set of the operations and a state.
+	maxMemory  = 256 << 20
+	stepMemory = 128
 )
 
 // Windows checks the histories of single objects with porcupine, independently
@@ -40,8 +45,8 @@ const (
 // overlaps with no other and leaves the object in a known state; each window is
 // then checked on its own and forgotten. (An operation invoked at the instant at
 // which another one is answered comes after it: nothing travels in no time.) The search is exponential in the
-// concurrency of a window and has a time-out; giving up makes the property
-// undecided, never true.
+// concurrency of a window and has a time-out and a cap on memory; giving up makes the
+// property undecided, never true.
 type Windows struct {
 	model   Model
 	each    time.Duration
@@ -50,6 +55,7 @@ type Windows struct {
 	objects map[string]*object
 	dead    bool
 	checked int
+	memory  int // bytes per window
 }
 
 // object is the history of one object since the last cut.
@@ -70,7 +76,7 @@ func NewWindows(m Model, perWindow, budget time.Duration) *Windows {
 	if budget <= 0 {
 		budget = time.Minute
 	}
-	return &Windows{model: m, each: perWindow, budget: budget, objects: make(map[string]*object)}
+	return &Windows{model: m, each: perWindow, budget: budget, memory: maxMemory, objects: make(map[string]*object)}
 }
 
 func (w *Windows) bind(f *findings) { w.found = f }
@@ -181,11 +187,19 @@ func (w *Windows) check(x *object, at protocols.Time) {
 		history[i] = p
 	}
 	state := x.state
+	// Once the search remembers too much, no step leads further and it comes to its
+	// end. (It runs on a goroutine of its own.)
+	var left atomic.Int64
+	left.Store(int64(w.memory / (stepMemory + len(history)/8)))
 	model := porcupine.Model{
 		Init: func() any { return state },
 		Step: func(s, in, _ any) (bool, any) {
 			e := in.(exchange)
-			return w.model.Step(s, e.op, e.result)
+			ok, next := w.model.Step(s, e.op, e.result)
+			if ok && left.Add(-1) < 0 {
+				return false, s
+			}
+			return ok, next
 		},
 	}
 	limit := min(w.each, w.budget)
@@ -197,6 +211,10 @@ func (w *Windows) check(x *object, at protocols.Time) {
 	verdict := porcupine.CheckOperationsTimeout(model, history, limit)
 	w.budget -= spent()
 	w.checked++
+	if left.Load() < 0 {
+		w.giveUp(fmt.Sprintf("%d operations on %q were too many to search in %d MiB", len(history), x.key, w.memory>>20))
+		return
+	}
 	switch verdict {
 	case porcupine.Illegal:
 		w.found.violate(Linearizable, at, protocols.Nobody, "porcupine: no order of the %d operations on %q up to %d ns explains their results", len(history), x.key, int64(at))

@@ -1,6 +1,7 @@
 package adversary
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func TestNames(t *testing.T) {
 		}
 		require.Panics(t, func() { a.New(&protocols.Config{}, protocols.Options{}, nil) }, "a table is needed to build one")
 	}
-	require.Equal(t, []string{"silent", "silent-to", "selective", "delay", "bad-macs", "equivocate", "double-vote", "mutate", "wrong-replies", "byzzfuzz", "stale", "replay", "flood"}, names)
+	require.Equal(t, []string{"silent", "silent-to", "selective", "delay", "bad-macs", "equivocate", "double-vote", "mutate", "wrong-replies", "byzzfuzz", "stale", "replay", "flood", "twins"}, names)
 }
 
 func TestSilent(t *testing.T) {
@@ -397,7 +398,9 @@ func TestAnyAttack(t *testing.T) {
 			b.advance(2 * time.Hour)
 			require.Len(t, b.in.timeouts, ownTimers)
 		}
-		require.Equal(t, received, b.in.received)
+		if a.Name != "twins" { // who is with the other twin is not heard
+			require.Equal(t, received, b.in.received)
+		}
 		for _, x := range b.in.timeouts {
 			require.Equal(t, uint64(2), x.Arg)
 		}
@@ -450,3 +453,103 @@ type invoked struct {
 }
 
 func (i *invoked) Invoke(id uint64, _ []byte) { i.id = id }
+
+// In every period each of the others talks with one of the twins at least, some with
+// one only, and the twins agree on who does; later it is others.
+func TestTwins(t *testing.T) {
+	a := find(t, "twins")
+	require.Equal(t, 2, a.Copies)
+	o, err := protocols.ResolveOptions(a.Options, map[string]int64{"period": int64(time.Second)})
+	require.NoError(t, err)
+	var twins [2]*bench
+	for i := range twins {
+		b := &bench{t: t, h: &fakeHost{ring: auth.NewModelled(1, 1), self: 2, now: 1000}, in: new(script)}
+		b.cfg = &protocols.Config{Cluster: 1, Self: 2, Copy: i, N: 7, F: 2, Replicas: protocols.Replicas(7)}
+		adv := a.New(b.cfg, o, protocols.Group{2})
+		e := adv.Env(0, b.h.env(""))
+		b.node = adv.Node(0, b.in)
+		b.node.Start(e, protocols.Boot{})
+		twins[i] = b
+	}
+	seen := map[string]bool{}
+	for range 20 {
+		pattern, split := "", false
+		for _, id := range everybody {
+			if id == 2 {
+				continue
+			}
+			reached := 0
+			for _, b := range twins {
+				b.in.env.Send(id, newVote(1))
+				sent := len(b.take())
+				before := b.in.received
+				b.receive(id, "", newVote(2))
+				require.Equal(t, sent, b.in.received-before, "who is talked to is heard")
+				reached += sent
+				pattern += string(rune('0' + sent))
+			}
+			require.NotZero(t, reached)
+			split = split || reached == 1
+		}
+		seen[pattern] = true
+		require.True(t, split)
+		for _, b := range twins {
+			b.advance(time.Second)
+		}
+	}
+	require.Greater(t, len(seen), 10)
+}
+
+// noisy is a behaviour as a protocol would write it.
+type noisy struct {
+	Honest
+	log *[]string
+}
+
+func (n noisy) Start(a *Actor) {
+	*n.log = append(*n.log, "start")
+	a.SetTimer(time.Second, 7)
+}
+
+func (n noisy) Send(a *Actor, e protocols.Env, to protocols.Group, m protocols.WireMessage) {
+	odd, even := a.Split(to, func(id protocols.NodeID) bool { return a.Outsider(id) && id%2 == 1 })
+	a.Pass(e, odd, newVote(99))
+	a.Pass(e, even, m)
+}
+
+func (n noisy) Receive(a *Actor, e *protocols.Envelope, m protocols.WireMessage) {
+	if a.Chance(1000) && !a.Chance(0) {
+		a.Pass(a.Env(e.Path), protocols.Group{e.From}, m)
+	}
+}
+
+func (n noisy) Timeout(a *Actor, arg uint64) {
+	*n.log = append(*n.log, fmt.Sprint("timeout ", arg, " of ", a.Self(), " of ", a.Config().N, " at ", a.Now()))
+}
+
+func TestOwn(t *testing.T) {
+	var log []string
+	a := Own("noisy", "doc", []protocols.Option{Rate(100, "how much")}, func() *protocols.MessageTable { return table },
+		func(_ *protocols.Config, o protocols.Options) Behaviour {
+			log = append(log, fmt.Sprint("rate ", o.Int("rate")))
+			return noisy{log: &log}
+		})
+	o, err := protocols.ResolveOptions(a.Options, map[string]int64{"until": int64(2 * time.Second)})
+	require.NoError(t, err)
+	b := &bench{t: t, h: &fakeHost{ring: auth.NewModelled(1, 1), self: 2}, in: new(script)}
+	adv := a.New(&protocols.Config{Cluster: 1, Self: 2, N: 7, F: 2, Replicas: protocols.Replicas(7)}, o, protocols.Group{2, 3})
+	e := adv.Env(0, b.h.env(""))
+	b.node = adv.Node(0, b.in)
+	b.node.Start(e, protocols.Boot{})
+	b.in.env.Multicast(protocols.Replicas(7), newVote(1))
+	same, other := tally(t, b.take(), newVote(1))
+	require.Equal(t, map[protocols.NodeID]int{0: 1, 3: 1, 4: 1, 6: 1}, same, "peers are spared")
+	require.Equal(t, map[protocols.NodeID]int{1: 1, 5: 1}, other)
+	b.receive(4, "", newVote(5))
+	require.Len(t, b.take(), 1)
+	b.advance(3 * time.Second)
+	b.in.env.Send(1, newVote(1))
+	same, _ = tally(t, b.take(), newVote(1))
+	require.Len(t, same, 1, "honest after its time")
+	require.Equal(t, []string{"rate 100", "start", "timeout 7 of 2 of 7 at 1000000000"}, log)
+}

@@ -28,12 +28,13 @@ func All(table *protocols.MessageTable) []protocols.Attack {
 		{"stale", "repeats its own earlier messages, or sends them instead of new ones (remembers 64)", staleOptions(), newStale},
 		{"replay", "sends on what it received from others, as its own where it is sealed (remembers 64)", []protocols.Option{rateOption(200, "received messages answered by a replay, in 1,000")}, newReplay},
 		{"flood", "sends copies of recent messages to all replicas without end (remembers 16)", floodOptions(), newFlood},
+		{"twins", "two correct replicas with one identity, each of which talks with a part of the others; the parts are drawn anew every period", twinsOptions(), newTwins},
 	}
 	out := make([]protocols.Attack, len(list))
 	for i := range list {
 		a := list[i]
 		out[i] = protocols.Attack{
-			Name: a.name, Doc: a.doc, Options: append(a.options, windowOptions()...),
+			Name: a.name, Doc: a.doc, Options: append(a.options, windowOptions()...), Copies: copies[a.name],
 			New: func(c *protocols.Config, o protocols.Options, peers protocols.Group) protocols.Adversary {
 				if table == nil {
 					panic("adversary: " + a.name + " needs the message table of the protocol; call All with it")
@@ -48,6 +49,9 @@ func All(table *protocols.MessageTable) []protocols.Attack {
 	}
 	return out
 }
+
+// copies are the endpoints of attacks that need more than one.
+var copies = map[string]int{"twins": 2}
 
 // hour bounds options that are durations.
 const hour = int64(time.Hour)

@@ -23,7 +23,10 @@
 //     named "adversary"), so an attack disturbs no draw of the node it hides in.
 //
 // Amnesia (a replica that forgets what it signed) is not here: a host does it by
-// starting a wiped node as fresh (netsim's Fault.Amnesia). Neither are twins, which need a second
-// endpoint, nor network faults such as the partitions of ByzzFuzz, which are
-// entries of a scenario.
+// starting a wiped node as fresh (netsim's Fault.Amnesia). Neither are network faults such as the partitions of
+// ByzzFuzz, which are entries of a scenario. Twins need a host that runs a second
+// endpoint with the node's identity (protocols.Attack.Copies).
+//
+// A protocol writes attacks of its own with [Own]: a [Behaviour] that knows its
+// messages and rules, in the protocol's package and its registry entry.
 package adversary

@@ -23,6 +23,11 @@ type attacker interface {
 	timeout(l *lane, arg uint64)
 }
 
+// listener is an attacker that does not hear everybody.
+type listener interface {
+	hears(l *lane, from protocols.NodeID) bool
+}
+
 // honest does nothing wrong.
 type honest struct{}
 
@@ -192,6 +197,9 @@ func (n *node) Start(e protocols.Env, b protocols.Boot) {
 // Receive implements protocols.Node.
 func (n *node) Receive(e *protocols.Envelope, m protocols.Message, v protocols.Verdicts) {
 	if w, ok := m.(protocols.WireMessage); ok && !e.Local && n.lane.active() {
+		if d, ok := n.lane.act.(listener); ok && !d.hears(n.lane, e.From) {
+			return
+		}
 		n.lane.act.receive(n.lane, e, w)
 	}
 	n.inner.Receive(e, m, v)

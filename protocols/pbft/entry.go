@@ -40,6 +40,8 @@ func Protocol() protocols.Entry {
 		Outstanding: 1,
 		Options:     Options(),
 		Messages:    Messages,
+		Observers:   observers,
+		Attacks:     Attacks(),
 		NewReplica:  func(c *protocols.Config) []protocols.Node { return []protocols.Node{NewReplica(c)} },
 		NewClient:   func(c *protocols.Config) protocols.Client { return NewClient(c) },
 	}

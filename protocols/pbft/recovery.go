@@ -416,7 +416,7 @@ func (o *Orderer) graduate() {
 		return
 	}
 	o.learner = nil
-	o.env.Emit(protocols.Event{Kind: protocols.EventProtocol, Seq: o.h, Note: "recovered from a lost disk"})
+	o.env.Emit(protocols.Event{Kind: protocols.EventProtocol, Seq: o.h, Note: noteRecovered})
 	if o.view == 0 {
 		o.active, o.voteView = true, 0
 	} else {

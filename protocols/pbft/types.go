@@ -74,7 +74,7 @@ func MessageTypes() []protocols.MessageType {
 		}
 		return dst
 	}
-	return []protocols.MessageType{
+	return promises([]protocols.MessageType{
 		prePrepare,
 		order(TagPrepare, "PREPARE", func() wire { return new(Prepare) },
 			func(m wire) protocols.Round {
@@ -225,7 +225,7 @@ func MessageTypes() []protocols.MessageType {
 		record(TagLearner, "learner record", func() wire { return new(LearnerRecord) }),
 		record(TagLife, "life record", func() wire { return new(LifeRecord) }),
 		record(TagSummary, "summary record", func() wire { return new(Summary) }),
-	}
+	})
 }
 
 // mutate makes a Mutation out of a change to a shallow copy.

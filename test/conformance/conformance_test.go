@@ -26,6 +26,16 @@ type script struct {
 	lies bool
 	// moves says that the leader is hit, so that a view must change.
 	moves bool
+	// blind says that histories cannot be judged, since a client lies.
+	blind bool
+	// tight makes checkpoints, snapshots and certificates frequent, where the protocol
+	// has options of these names, so that restarts meet compacted logs.
+	tight bool
+}
+
+// tight are the options of tight scripts.
+var tight = []struct{ name, value string }{
+	{"batch_max", "4"}, {"block", "16"}, {"checkpoint", "4"}, {"snapshot_every", "25"},
 }
 
 var scripts = []script{
@@ -47,6 +57,16 @@ var scripts = []script{
 	{name: "corrupted messages", keys: "faults: [{kind: corrupt, at: 300ms, for: 500ms, corrupt: 5%}]"},
 	{name: "clogged leader", keys: "faults: [{kind: clog, at: 300ms, for: 400ms, from: [0]}]"},
 	{name: "slow disk", keys: "costs: server, faults: [{kind: slow-disk, at: 300ms, for: 500ms, nodes: [0], fsync: 5ms}]"},
+	// With disks, what a crash takes back is what was not durable yet.
+	{name: "backup killed under load", keys: "costs: pi4, faults: [{kind: crash, at: 301ms, for: 100ms, nodes: [1]}, {kind: crash, at: 703ms, for: 100ms, nodes: [2]}]", tight: true},
+	{name: "leader killed under load", keys: "costs: pi4, faults: [{kind: crash, at: 301ms, for: 100ms, nodes: [primary]}]", tight: true},
+	{name: "all killed at once", keys: "costs: pi4, faults: [{kind: crash, at: 302ms, for: 100ms, nodes: [0, 1, 2, 3]}]", tight: true},
+	{name: "all killed twice", keys: "costs: pi4, faults: [{kind: crash, at: 302ms, for: 100ms, nodes: [0, 1, 2, 3]}, {kind: crash, at: 406ms, for: 100ms, nodes: [0, 1, 2, 3]}]", tight: true},
+	{name: "killed while it recovers", keys: "costs: pi4, faults: [{kind: crash, at: 303ms, for: 50ms, nodes: [1]}, {kind: crash, at: 355ms, for: 50ms, nodes: [1]}]", tight: true},
+	{name: "wiped and killed at once", keys: "costs: pi4, faults: [{kind: crash, at: 303ms, for: 50ms, nodes: [1], disk: wipe}, {kind: crash, at: 354ms, for: 50ms, nodes: [1]}]", tight: true},
+	{name: "wiped, recovered, then all killed", keys: "costs: pi4, faults: [{kind: crash, at: 203ms, for: 50ms, nodes: [1], disk: wipe}, {kind: crash, at: 1s, for: 100ms, nodes: [0, 1, 2, 3]}]", tight: true},
+	{name: "marketplace, all killed", keys: "costs: pi4, workload: {app: market, kind: open, rate: 100/s, options: {tick: 100ms}}, faults: [{kind: crash, at: 700ms, for: 100ms, nodes: [0, 1, 2, 3]}]", tight: true},
+	{name: "marketplace, leader wiped", keys: "costs: pi4, workload: {app: market, kind: open, rate: 100/s, options: {tick: 100ms}}, faults: [{kind: crash, at: 500ms, for: 100ms, nodes: [0], disk: wipe}]", tight: true},
 	{name: "silent leader", keys: "adversaries: [{nodes: [0], attack: silent}]", lies: true, moves: true},
 	{name: "silent backup", keys: "adversaries: [{nodes: [1], attack: silent}]", lies: true},
 	{name: "equivocating leader", keys: "adversaries: [{nodes: [0], attack: equivocate}]", lies: true},
@@ -57,7 +77,7 @@ var scripts = []script{
 	{name: "replays", keys: "adversaries: [{nodes: [1], attack: replay}]", lies: true},
 	{name: "stale messages", keys: "adversaries: [{nodes: [1], attack: stale}]", lies: true},
 	{name: "byzzfuzz", keys: "adversaries: [{nodes: [0], attack: byzzfuzz}]", lies: true},
-	{name: "lying client", keys: "client_hosts: 8, adversaries: [{nodes: [c1], attack: bad-macs}]", lies: true},
+	{name: "lying client", keys: "client_hosts: 8, adversaries: [{nodes: [c1], attack: bad-macs}]", lies: true, blind: true},
 }
 
 func eachProtocol(t *testing.T, f func(t *testing.T, e *protocols.Entry)) {
@@ -69,6 +89,10 @@ func eachProtocol(t *testing.T, f func(t *testing.T, e *protocols.Entry)) {
 	for _, name := range names {
 		e, err := reg.Lookup(name)
 		require.NoError(t, err)
+		if *only != "" {
+			require.True(t, e.Complete, "%s works only inside a composition: test that", name)
+			require.NotZero(t, e.Hosts&protocols.OnSimulator, "%s does not run in the simulator", name)
+		}
 		if e.Complete && e.Hosts&protocols.OnSimulator != 0 {
 			t.Run(name, func(t *testing.T) { f(t, e) })
 		}
@@ -114,17 +138,38 @@ func join(keys string) string {
 func TestProtocolsSurvive(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, e *protocols.Entry) {
 		for _, sc := range scripts {
+			keys := sc.keys
+			if sc.tight {
+				var set []string
+				for _, o := range tight {
+					for _, have := range e.Options {
+						if have.Name == o.name {
+							set = append(set, o.name+": "+o.value)
+						}
+					}
+				}
+				if len(set) > 0 {
+					keys += ", options: {" + strings.Join(set, ", ") + "}"
+				}
+			}
 			if sc.lies && e.FaultModel == protocols.Crash {
 				continue
 			}
 			t.Run(sc.name, func(t *testing.T) {
 				for seed := 1; seed <= 3; seed++ {
-					r := simulate(t, e, sc.keys, seed)
+					r := simulate(t, e, keys, seed)
 					require.Empty(t, r.Safety.Violations, "seed %d", seed)
 					require.Equal(t, result.Pass, r.Safety.Agreement)
 					require.Equal(t, result.Pass, r.Safety.Integrity)
 					require.Equal(t, result.Pass, r.Safety.Validity)
 					require.Equal(t, result.Pass, r.Safety.Liveness, "seed %d", seed)
+					if !sc.blind {
+						require.Equal(t, result.Pass, r.Safety.Linearizable, "seed %d", seed)
+					}
+					if sc.tight {
+						require.Equal(t, result.Pass, r.Safety.Root, "seed %d", seed)
+					}
+					require.NotEqual(t, result.Fail, r.Safety.Root)
 					require.NotZero(t, r.Committed)
 					if r.Workload == "market" {
 						require.Equal(t, result.Pass, r.Safety.Application, "money and the other invariants of the marketplace")
