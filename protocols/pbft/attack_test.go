@@ -384,7 +384,7 @@ func TestStrayVotesKeepNobodyAwake(t *testing.T) {
 // A primary that orders one executed request again and again makes no progress,
 // whatever the fairness option says.
 func TestReplayedRequestIsNoProgress(t *testing.T) {
-	s := newScript(t, 4, 1, map[string]int64{"fairness": 0, "checkpoint": 64}, 0)
+	s := newScript(t, 4, 1, map[string]int64{"fairness": 1000, "checkpoint": 64}, 0)
 	old, waiting := request(1, 1, 4), request(2, 1, 4)
 	order := func(n uint64) {
 		m := propose(0, n, old)
@@ -516,4 +516,22 @@ func TestPoisonedBatches(t *testing.T) {
 		s.pass(30 * time.Second) // clients need not sign any more
 	}
 	s.agree()
+}
+
+// A primary that has forgotten what it proposed, and gives a slot away twice, still
+// gets the request ordered that lost.
+func TestForgetfulPrimaryLosesNoRequest(t *testing.T) {
+	s := newScript(t, 4, 1, map[string]int64{"fairness": 1000})
+	first, second := request(1, 1, 4), request(2, 1, 4)
+	s.ask(first, 0)
+	s.run()
+	s.crash(0)
+	s.actors[0].records = nil
+	s.restart(protocols.Fresh, 0)
+	s.ask(second, 0) // proposed for slot 1 again
+	s.pass(900 * time.Millisecond)
+	for id := range protocols.NodeID(4) {
+		require.Zero(t, s.o(id).view)
+		require.Equal(t, []protocols.RequestKey{first.Key(), second.Key()}, s.actors[id].executed, "replica %d", id)
+	}
 }

@@ -19,7 +19,7 @@ func Options() []protocols.Option {
 		{Name: "pending_max", Kind: protocols.OptionInt, Default: 65536, Min: 1, Max: 1 << 24, Doc: "requests that a replica keeps waiting"},
 		{Name: "view_change_timeout", Kind: protocols.OptionDuration, Default: int64(time.Second), Min: int64(time.Millisecond), Max: int64(time.Hour), Doc: "wait for progress before the primary is suspected; doubles while changes bring none"},
 		{Name: "view_change_timeout_max", Kind: protocols.OptionDuration, Default: int64(64 * time.Second), Min: int64(time.Millisecond), Max: int64(24 * time.Hour), Doc: "bound of the doubling"},
-		{Name: "fairness", Kind: protocols.OptionInt, Default: 8, Min: 0, Max: 1000, Doc: "one request may be passed over for this many time-outs; 0 is for ever"},
+		{Name: "fairness", Kind: protocols.OptionInt, Default: 8, Min: 1, Max: 1000, Doc: "one signed request may be passed over for this many time-outs"},
 		{Name: "resend", Kind: protocols.OptionDuration, Default: int64(100 * time.Millisecond), Min: int64(time.Millisecond), Max: int64(time.Hour), Doc: "period at which a replica without progress asks for what it lacks"},
 		{Name: "client_timeout", Kind: protocols.OptionDuration, Default: int64(500 * time.Millisecond), Min: int64(time.Millisecond), Max: int64(time.Hour), Doc: "wait before a client retransmits, or four times its usual latency if that is longer; doubles"},
 		{Name: "client_timeout_max", Kind: protocols.OptionDuration, Default: int64(8 * time.Second), Min: int64(time.Millisecond), Max: int64(time.Hour), Doc: "bound of the doubling"},

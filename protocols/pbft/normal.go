@@ -264,6 +264,9 @@ func (o *Orderer) advance(s *slot) {
 			o.armResend()
 			return
 		}
+		if s.accepted && s.digest != d && s.hasBody {
+			o.putBack(s.batch)
+		}
 		s.batch, s.hasBody = batch, true
 		if !s.accepted {
 			if s.held != nil {
@@ -286,6 +289,19 @@ func (o *Orderer) advance(s *slot) {
 		o.env.LogLazily(&CommittedRecord{View: o.voteView, Seq: s.seq, Digest: d})
 	}
 	o.deliver()
+}
+
+// putBack makes the requests of a proposal wait again whose slot went to another one:
+// a primary that has forgotten what it proposed would otherwise take them for under
+// way for ever.
+func (o *Orderer) putBack(batch []protocols.Request) {
+	for i := range batch {
+		r := &batch[i]
+		delete(o.inFlight, r.Key())
+		if !o.shell.Done(r.Key()) && o.shell.MayPropose(r) {
+			o.pending.Add(r, o.env.Now())
+		}
+	}
 }
 
 // deliver hands decided slots to the shell, in order.
