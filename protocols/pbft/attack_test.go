@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/edgebft/edgebft/protocols"
+	"github.com/edgebft/edgebft/protocols/smr"
 )
 
 // A replica that has left a view must not vote in it any more, nor claim in Q that
@@ -533,5 +534,33 @@ func TestForgetfulPrimaryLosesNoRequest(t *testing.T) {
 	for id := range protocols.NodeID(4) {
 		require.Zero(t, s.o(id).view)
 		require.Equal(t, []protocols.RequestKey{first.Key(), second.Key()}, s.actors[id].executed, "replica %d", id)
+	}
+}
+
+// Slots up to the checkpoint that a NEW-VIEW begins with are not its business: a
+// replica that restarts with one of them decided, and its own checkpoint below, does
+// not vote for it in the new view. Q would not know of the vote.
+func TestNoVoteBelowTheCheckpointOfTheView(t *testing.T) {
+	s := newScript(t, 4, 1, map[string]int64{"checkpoint": 1})
+	s.lost = func(p packet) bool { _, ok := p.m.(*Checkpoint); return ok }
+	s.ask(request(1, 1, 4), 0)
+	s.run()
+	o, a := s.o(3), s.actors[3]
+	require.Equal(t, uint64(1), o.delivered)
+	require.Zero(t, o.h)
+	nv := &NewView{View: 1, Stable: 1, StableDigest: o.own[0].Digest}
+	for id := range protocols.NodeID(3) {
+		nv.ViewChanges = append(nv.ViewChanges, ViewChangeRef{Replica: id, Digest: dg(byte(id))})
+	}
+	for _, m := range []protocols.WireMessage{o.viewChangeMessage(1), nv} {
+		a.records = append(a.records, protocols.Record{Path: smr.OrdererPath, Message: m})
+	}
+	s.crash(3)
+	s.queue = nil
+	s.restart(protocols.Recovered, 3)
+	require.Equal(t, uint64(1), s.o(3).voteView)
+	require.Len(t, a.executed, 1)
+	for _, m := range sent[*Prepare](s, 3) {
+		require.Zero(t, m.View, "a vote for slot %d in view %d", m.Seq, m.View)
 	}
 }

@@ -540,8 +540,8 @@ func (o *Orderer) prepareChosen() {
 		return
 	}
 	o.log.each(o.h, func(s *slot) {
-		if !s.accepted || s.seq > o.chosenTop || s.voted {
-			return
+		if !s.accepted || s.seq > o.chosenTop || s.voted || o.newView != nil && s.seq <= o.newView.Stable {
+			return // decided earlier, as it may be; this view proposes nothing there
 		}
 		if !s.hasBody {
 			o.fetchBatch(s, s.digest)
@@ -556,6 +556,7 @@ func (o *Orderer) voteChosen(s *slot) {
 		return
 	}
 	o.logBody(s, s.digest, s.batch)
+	o.notePrePrepared(s, s.digest, o.voteView) // also if others' COMMITs came first
 	if o.isPrimary() {
 		s.voted = true
 	} else {
