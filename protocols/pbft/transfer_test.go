@@ -242,3 +242,24 @@ func TestFetchedStateIsNotStable(t *testing.T) {
 		}
 	}
 }
+
+// Holders that are farther away than the time-out are waited for in the end: whenever
+// all have been asked in vain, the time-out doubles.
+func TestTransferWaitsLongerForFarHolders(t *testing.T) {
+	s := behind(t, 10, nil)
+	asked := 0
+	s.lost = func(p packet) bool {
+		if p.m.Tag() == smr.TagFetchState && p.from == 3 {
+			asked++ // twice each: when it is written down and when it is delivered
+		}
+		return p.m.Tag() == smr.TagStateChunk
+	}
+	s.o(3).asking = true
+	s.o(3).armResend()
+	s.pass(10 * time.Second)
+	require.Greater(t, asked/2, 6)
+	require.Less(t, asked/2, 25, "one every 200 ms")
+	s.lost = nil
+	s.pass(20 * time.Second)
+	require.Equal(t, uint64(10), s.o(3).delivered)
+}

@@ -19,7 +19,8 @@ import (
 // Memory: one snapshot served, one being fetched.
 type transfer struct {
 	env     protocols.Env
-	timeout time.Duration
+	timeout time.Duration // a period at first; wait is the present one
+	wait    time.Duration
 	least   func() uint64 // lowest slot whose state is of use
 	vouched func(slot uint64, digest protocols.Digest) bool
 
@@ -62,6 +63,7 @@ const (
 	leastPatience = 8
 	leastLimit    = 128
 	maxChunks     = maxSnapshot / chunkSize
+	maxWait       = 64
 )
 
 const timerTransfer uint32 = 0x5301
@@ -95,7 +97,7 @@ func (t *transfer) fetch(slot uint64, digest protocols.Digest, holders []int) {
 		return
 	}
 	t.holders = append(t.holders[:0], holders...)
-	t.patience, t.limit = leastPatience, leastLimit
+	t.patience, t.limit, t.wait = leastPatience, leastLimit, t.timeout
 	// Spread the load: different replicas begin with different holders.
 	t.at = t.env.Rand().IntN(len(t.holders))
 	t.restart()
@@ -122,7 +124,7 @@ func (t *transfer) ask() {
 func (t *transfer) watch() {
 	t.env.CancelTimer(t.timer)
 	t.fresh = 0
-	t.timer = t.env.SetTimer(t.timeout, timerTransfer, 0)
+	t.timer = t.env.SetTimer(t.wait, timerTransfer, 0)
 }
 
 // next passes over the present holder.
@@ -130,6 +132,8 @@ func (t *transfer) next() {
 	t.at = (t.at + 1) % len(t.holders)
 	if t.passed++; t.passed >= len(t.holders) {
 		t.passed, t.patience, t.limit, t.from = 0, min(2*t.patience, 1<<20), min(2*t.limit, maxChunks), 0
+		// The way there and back may take longer than the time-out.
+		t.wait = min(2*t.wait, maxWait*t.timeout)
 	}
 	t.restart()
 }
