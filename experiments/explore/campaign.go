@@ -62,6 +62,9 @@ type Summary struct {
 	Wall time.Duration `json:"wall_ns"`
 	// Findings in ascending order of seed; without KeepGoing at most one.
 	Findings []Finding `json:"findings"`
+	// Undecided lists the undecided schedules with the lowest seeds, at most
+	// maxUndecided.
+	Undecided []Finding `json:"undecided,omitempty"`
 }
 
 // Finding is a schedule that ended badly.
@@ -147,6 +150,9 @@ func (c *Campaign) Run(ctx context.Context) (Summary, error) {
 	return r.sum, ctx.Err()
 }
 
+// maxUndecided bounds what a summary keeps of undecided schedules.
+const maxUndecided = 8
+
 // tour is a campaign under way.
 type tour struct {
 	c     *Campaign
@@ -216,6 +222,11 @@ func (r *tour) finish(sched Schedule, out Outcome, err error) {
 		case Violation:
 			n.Violations++
 		}
+	}
+	if out.Verdict == Undecided {
+		s.Undecided = append(s.Undecided, Finding{Schedule: sched, Seed: sched.Seed, Strategy: sched.Strategy, Outcome: out})
+		sort.Slice(s.Undecided, func(i, j int) bool { return s.Undecided[i].Seed < s.Undecided[j].Seed })
+		s.Undecided = s.Undecided[:min(len(s.Undecided), maxUndecided)]
 	}
 	if out.bad() {
 		s.Findings = append(s.Findings, Finding{Schedule: sched, Seed: sched.Seed, Strategy: sched.Strategy, Outcome: out})

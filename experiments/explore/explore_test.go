@@ -217,6 +217,8 @@ func TestCampaignCounts(t *testing.T) {
 	require.Equal(t, Counts{Strategy: "all", Ran: 500, OK: 200, Undecided: 100, NoProgress: 100, Violations: 100, Excused: map[string]int{}}, sum.Total())
 	require.Len(t, sum.Findings, 200)
 	require.EqualValues(t, 2, sum.Findings[0].Seed)
+	require.Len(t, sum.Undecided, maxUndecided, "somebody has to look at them")
+	require.EqualValues(t, []int64{1, 6}, []int64{sum.Undecided[0].Seed, sum.Undecided[1].Seed})
 }
 
 func TestCampaignReportsWhatCannotBeRun(t *testing.T) {

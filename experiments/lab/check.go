@@ -125,6 +125,10 @@ func campaignVerdict(c *scenario.Catalog, sp *explore.Space, sum *explore.Summar
 			codes = append(codes, exit.Undecided)
 		}
 		lines = append(lines, fmt.Sprintf("%d of %d schedules are undecided: a checker ran out of its budget", n, sum.Ran))
+		for i := range sum.Undecided {
+			f := &sum.Undecided[i]
+			lines = append(lines, fmt.Sprintf("seed %d (%s): %s\nreproduce: %s", f.Seed, f.Strategy, f.Outcome.String(), f.ReplayLine()))
+		}
 	}
 	code := exit.Worst(codes)
 	if code == exit.OK {
