@@ -6,7 +6,6 @@ import (
 	"github.com/edgebft/edgebft/experiments/scenario"
 	"github.com/edgebft/edgebft/internal/strict"
 	"github.com/edgebft/edgebft/netsim"
-	"github.com/edgebft/edgebft/netsim/observe"
 	"github.com/edgebft/edgebft/protocols"
 	"github.com/edgebft/edgebft/workloads"
 	"github.com/edgebft/edgebft/workloads/arrival"
@@ -95,26 +94,6 @@ func (x *simulation) clocks(hosts []netsim.HostID) error {
 	return x.sim.AddClients(netsim.ClientsSpec{Host: host, First: x.collector(), Count: 1, New: func(id protocols.NodeID) protocols.Client {
 		c := x.config
 		c.Self = id
-		return x.market.workload.Collector(&watched{Client: x.tables.entry.NewClient(&c), history: x.judges.history, id: id})
+		return x.market.workload.Collector(x.judges.history.Watch(x.tables.entry.NewClient(&c), id))
 	}})
-}
-
-// watched tells the history what a client without a load invokes.
-type watched struct {
-	protocols.Client
-	env     protocols.Env
-	history *observe.History
-	id      protocols.NodeID
-}
-
-// Start implements protocols.Node.
-func (w *watched) Start(env protocols.Env, boot protocols.Boot) {
-	w.env = env
-	w.Client.Start(env, boot)
-}
-
-// Invoke implements protocols.Client.
-func (w *watched) Invoke(id uint64, op []byte) {
-	w.history.Invoked(w.env.Now(), w.id, id, op)
-	w.Client.Invoke(id, op)
 }

@@ -436,7 +436,7 @@ func (x *run) processes(counts []int) error {
 				New: func(id protocols.NodeID) protocols.Client {
 					inner := x.newClient(id)
 					if x.history != nil {
-						inner = &watched{Client: inner, history: x.history, id: id}
+						inner = x.history.Watch(inner, id)
 					}
 					return x.load.Collector(inner)
 				},
@@ -446,26 +446,6 @@ func (x *run) processes(counts []int) error {
 		}
 	}
 	return nil
-}
-
-// watched tells the history what a client without a load invokes.
-type watched struct {
-	protocols.Client
-	env     protocols.Env
-	history *observe.History
-	id      protocols.NodeID
-}
-
-// Start implements protocols.Node.
-func (w *watched) Start(env protocols.Env, boot protocols.Boot) {
-	w.env = env
-	w.Client.Start(env, boot)
-}
-
-// Invoke implements protocols.Client.
-func (w *watched) Invoke(id uint64, op []byte) {
-	w.history.Invoked(w.env.Now(), w.id, id, op)
-	w.Client.Invoke(id, op)
 }
 
 // play runs the simulation to its end and gathers the outcome.
